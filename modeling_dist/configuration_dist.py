@@ -1,0 +1,212 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""The configuration of DiST (https://arxiv.org/abs/2309.07911)."""
+
+from huggingface_hub.dataclasses import strict
+
+from transformers import CLIPVisionConfig, PreTrainedConfig
+
+
+# Width of one head of the pooling's attention; the number of heads is `integration_dim` over this.
+POOLING_HEAD_DIM = 64
+
+
+@strict
+class DiSTConfig(PreTrainedConfig):
+    r"""
+    Configuration of a [`DiSTModel`]: a frozen CLIP vision encoder (the spatial encoder), a temporal encoder and an
+    integration branch. The defaults are the paper's B/16 8+16f for Kinetics-400.
+
+    Args:
+        vision_config (`CLIPVisionConfig` or `dict`, *optional*):
+            The spatial encoder. Defaults to CLIP's ViT-B/16 at 224 pixels.
+        backbone (`str`, *optional*):
+            Repository on the Hub, or local folder, that holds the spatial encoder's weights. `None` where the weights
+            are kept in this model's own checkpoint.
+        backbone_revision (`str`, *optional*):
+            Commit of `backbone` that the tunable weights were trained on; filled in on loading.
+        backbone_fingerprint (`str`, *optional*):
+            Checksum of the spatial encoder's weights as `backbone` holds them; filled in on loading. A checkpoint
+            refuses any other backbone.
+        num_frames (`int`, defaults to 16):
+            Frames the temporal encoder sees (T). A multiple of `spatial_frame_stride`.
+        spatial_frame_stride (`int`, defaults to 2):
+            The spatial encoder sees every `spatial_frame_stride`-th frame (α), the first one included.
+        selected_layers (`list[int]`, *optional*):
+            Layers of the spatial encoder whose outputs feed the integration branch, in rising order, counted from 0.
+            Defaults to all of them. The layers after the last one are not run.
+        integration_dim (`int`, defaults to 384):
+            Width of the integration branch (C). A multiple of 64, the size of one attention head of the pooling.
+        temporal_dim (`int`, defaults to 96):
+            Width of the temporal encoder (M).
+        temporal_stem_kernel_size (`int`, defaults to 5):
+            Frames that the temporal stem's convolution spans. Odd.
+        temporal_kernel_size (`int`, defaults to 3):
+            Frames that the temporal convolutions of the blocks span. Odd.
+        temporal_mlp_ratio (`float`, defaults to 1.0):
+            Hidden width of a temporal block over `temporal_dim`.
+        integration_mlp_ratio (`float`, defaults to 1.0):
+            Hidden width of an integration block's feed-forward network over `integration_dim`.
+        integration_temporal_mlp_ratio (`float`, defaults to 0.25):
+            Hidden width of an integration block's temporal feed-forward network over `integration_dim`.
+        num_pooling_layers (`int`, defaults to 4):
+            Layers of the pooling (the paper: 4 for Kinetics, 2 for Something-Something V2).
+        projection_dim (`int`, defaults to 512):
+            Size of a video embedding, which is CLIP's `projection_dim` where it is compared with CLIP's text embeddings.
+        head_type (`str`, defaults to `"text"`):
+            Classifier of [`DiSTForVideoClassification`]: `"text"` compares video embeddings with the class names' text
+            embeddings (the paper's), `"linear"` is a trained linear layer for labels that are not words.
+        hidden_act (`str`, defaults to `"quick_gelu"`):
+            Activation of every block outside the spatial encoder.
+        layer_norm_eps (`float`, defaults to 1e-5):
+            Epsilon of every LayerNorm outside the spatial encoder.
+        logit_scale_init_value (`float`, defaults to 4.6052):
+            Natural logarithm of the text head's scale (CLIP's own ends at ln 100).
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the truncated normal that initializes linear and convolutional weights; tokens and
+            positional embeddings too. With `None` it is 1/√fan-in for the weights (0.02 for tokens and positions),
+            which small widths need: at 0.02 they pass almost no signal on.
+        freeze_backbone (`bool`, defaults to `True`):
+            Whether the spatial encoder is frozen: no gradient, evaluation mode, not saved.
+
+    Raises:
+        ValueError: For an impossible combination, saying what was given and what is allowed.
+
+    Example:
+
+    ```python
+    >>> from modeling_dist import DiSTConfig, DiSTModel
+
+    >>> config = DiSTConfig(num_frames=32)  # B/16 16+32f
+    >>> model = DiSTModel(config)  # random weights; see DiSTModel.from_backbone for CLIP's
+    ```
+    """
+
+    model_type = "dist"
+    sub_configs_defaults = {"vision_config": CLIPVisionConfig}
+
+    vision_config: dict | CLIPVisionConfig | None = None
+    backbone: str | None = "openai/clip-vit-base-patch16"
+    backbone_revision: str | None = None
+    backbone_fingerprint: str | None = None
+    num_frames: int = 16
+    spatial_frame_stride: int = 2
+    selected_layers: list[int] | tuple[int, ...] | None = None
+    integration_dim: int = 384
+    temporal_dim: int = 96
+    temporal_stem_kernel_size: int = 5
+    temporal_kernel_size: int = 3
+    temporal_mlp_ratio: float | int = 1.0
+    integration_mlp_ratio: float | int = 1.0
+    integration_temporal_mlp_ratio: float | int = 0.25
+    num_pooling_layers: int = 4
+    projection_dim: int = 512
+    head_type: str = "text"
+    hidden_act: str = "quick_gelu"
+    layer_norm_eps: float = 1e-5
+    logit_scale_init_value: float | int = 4.6052
+    initializer_range: float | None = 0.02
+    freeze_backbone: bool = True
+
+    def __post_init__(self, **kwargs):
+        if self.vision_config is None:
+            self.vision_config = CLIPVisionConfig(patch_size=16)
+        elif isinstance(self.vision_config, dict):
+            self.vision_config = CLIPVisionConfig(**self.vision_config)
+        if self.selected_layers is None:
+            self.selected_layers = list(range(self.vision_config.num_hidden_layers))
+        self.selected_layers = list(self.selected_layers)
+        super().__post_init__(**kwargs)
+        # Here too, because `@strict` wraps what its own validation raises in an error that is not a ValueError.
+        self.validate_architecture()
+
+    @property
+    def num_spatial_frames(self) -> int:
+        """Frames the spatial encoder sees (S)."""
+        return self.num_frames // self.spatial_frame_stride
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Blocks of the temporal encoder and of the integration branch: one per selected layer."""
+        return len(self.selected_layers)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the integration branch, the one that `hidden_states` has."""
+        return self.integration_dim
+
+    @property
+    def num_attention_heads(self) -> int:
+        """Attention heads of the pooling."""
+        return self.integration_dim // POOLING_HEAD_DIM
+
+    def validate_architecture(self):
+        """Part of the validation that `@strict` runs: combinations of values that no model can have."""
+        positive = (
+            "num_frames",
+            "spatial_frame_stride",
+            "integration_dim",
+            "temporal_dim",
+            "temporal_stem_kernel_size",
+            "temporal_kernel_size",
+            "temporal_mlp_ratio",
+            "integration_mlp_ratio",
+            "integration_temporal_mlp_ratio",
+            "num_pooling_layers",
+            "projection_dim",
+            "layer_norm_eps",
+        )
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"`{name}` must be greater than 0, got {getattr(self, name)}.")
+        if self.initializer_range is not None and self.initializer_range <= 0:
+            raise ValueError(f"`initializer_range` must be greater than 0 or None, got {self.initializer_range}.")
+        if self.num_frames % self.spatial_frame_stride != 0:
+            raise ValueError(
+                f"`num_frames` must be a multiple of `spatial_frame_stride`, got num_frames={self.num_frames} and "
+                f"spatial_frame_stride={self.spatial_frame_stride}."
+            )
+        if self.integration_dim % POOLING_HEAD_DIM != 0:
+            raise ValueError(
+                f"`integration_dim` must be a multiple of {POOLING_HEAD_DIM}, the size of one attention head of the "
+                f"pooling, got {self.integration_dim}."
+            )
+        for name in ("temporal_stem_kernel_size", "temporal_kernel_size"):
+            if getattr(self, name) % 2 == 0:
+                raise ValueError(
+                    f"`{name}` must be odd, so that a convolution padded with {name} // 2 frames on both sides gives "
+                    f"one output per frame, got {getattr(self, name)}."
+                )
+        for ratio, dim in (
+            ("temporal_mlp_ratio", "temporal_dim"),
+            ("integration_mlp_ratio", "integration_dim"),
+            ("integration_temporal_mlp_ratio", "integration_dim"),
+        ):
+            if int(getattr(self, dim) * getattr(self, ratio)) < 1:
+                raise ValueError(
+                    f"`{dim}` times `{ratio}` must be at least 1, got {getattr(self, dim)} * {getattr(self, ratio)}."
+                )
+        num_layers = self.vision_config.num_hidden_layers
+        rising = all(low < high for low, high in zip(self.selected_layers, self.selected_layers[1:]))
+        in_range = all(0 <= layer < num_layers for layer in self.selected_layers)
+        if not (self.selected_layers and rising and in_range):
+            raise ValueError(
+                f"`selected_layers` must be layers of the spatial encoder in rising order, from 0 to {num_layers - 1}, "
+                f"at least one and none twice, got {self.selected_layers}."
+            )
+        for name in ("image_size", "patch_size"):
+            if not isinstance(getattr(self.vision_config, name), int):
+                raise ValueError(
+                    f"`vision_config.{name}` must be an integer, got {getattr(self.vision_config, name)}."
+                )
+        if self.vision_config.image_size % self.vision_config.patch_size != 0:
+            raise ValueError(
+                "`vision_config.image_size` must be a multiple of `vision_config.patch_size`, got "
+                f"{self.vision_config.image_size} and {self.vision_config.patch_size}."
+            )
+        if self.vision_config.num_channels != 3:
+            raise ValueError(f"`vision_config.num_channels` must be 3 (RGB), got {self.vision_config.num_channels}.")
+        if self.head_type not in ("text", "linear"):
+            raise ValueError(f'`head_type` must be "text" or "linear", got "{self.head_type}".')
+
+
+__all__ = ["DiSTConfig"]

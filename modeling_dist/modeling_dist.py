@@ -1,0 +1,1195 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""DiST (https://arxiv.org/abs/2309.07911): a frozen CLIP vision encoder, a temporal encoder and an integration branch.
+
+Letters in the comments: B videos, T frames, S spatial frames (T / α), N patches of a frame, and the widths D of CLIP,
+C of the integration branch and M of the temporal encoder. Token tensors keep their channels last.
+"""
+
+import contextlib
+import hashlib
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from transformers import (
+    AutoTokenizer,
+    CLIPTextModelWithProjection,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, load_state_dict
+from transformers.processing_utils import Unpack
+from transformers.utils import (
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    WEIGHTS_INDEX_NAME,
+    WEIGHTS_NAME,
+    ModelOutput,
+    TransformersKwargs,
+    cached_file,
+    logging,
+)
+from transformers.utils.generic import can_return_tuple
+from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_files
+
+from .configuration_dist import DiSTConfig
+
+
+logger = logging.get_logger(__name__)
+
+
+@dataclass
+class DiSTModelOutput(ModelOutput):
+    """
+    Output of [`DiSTModel`].
+
+    Args:
+        video_embeds (`torch.FloatTensor` of shape `(batch_size, projection_dim)`):
+            The video embeddings, not normalized.
+        last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_spatial_frames, 1 + num_patches, integration_dim)`):
+            What the integration branch hands to the pooling; the first token of a frame is its class token.
+        temporal_last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_frames, num_patches, temporal_dim)`):
+            The last temporal block's output.
+        hidden_states (`tuple(torch.FloatTensor)`, *optional*, with `output_hidden_states`):
+            The integration block's output of each layer, shaped as `last_hidden_state`, one per selected layer.
+            `None` at the indices that `output_hidden_states=[0, -1]` leaves out.
+        temporal_hidden_states (`tuple(torch.FloatTensor)`, *optional*, with `output_hidden_states`):
+            The temporal stem's output and that of each temporal block, shaped as `temporal_last_hidden_state`; one more
+            than `hidden_states`, selected by the same indices.
+        attentions (`tuple(torch.FloatTensor)`, *optional*, with `output_attentions`):
+            Of each pooling layer, where the frame token looks within its frame:
+            `(batch_size * num_spatial_frames, num_heads, 1, 1 + num_patches)`.
+        video_attentions (`tuple(torch.FloatTensor)`, *optional*, with `output_attentions`):
+            Of each pooling layer, where the video token looks among the frames:
+            `(batch_size, num_heads, 1, num_spatial_frames)`.
+    """
+
+    video_embeds: torch.FloatTensor | None = None
+    last_hidden_state: torch.FloatTensor | None = None
+    temporal_last_hidden_state: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor | None, ...] | None = None
+    temporal_hidden_states: tuple[torch.FloatTensor | None, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    video_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class DiSTVideoClassifierOutput(ModelOutput):
+    """
+    Output of [`DiSTForVideoClassification`].
+
+    Args:
+        loss (`torch.FloatTensor` of shape `(1,)`, *optional*, with `labels`):
+            The loss of the logits.
+        logits (`torch.FloatTensor` of shape `(batch_size, num_labels)`):
+            Scores before the softmax (the sigmoid for multi-label problems). For several views of a video, the logarithm
+            of the views' mean probabilities, so that a softmax gives these back.
+        video_embeds (`torch.FloatTensor` of shape `(batch_size, projection_dim)` or `(batch_size, num_views, projection_dim)`):
+            The video embeddings, not normalized.
+        hidden_states, temporal_hidden_states, attentions, video_attentions:
+            As in [`DiSTModelOutput`], every view counted as a video.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    video_embeds: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor | None, ...] | None = None
+    temporal_hidden_states: tuple[torch.FloatTensor | None, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    video_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+class DiSTMLP(nn.Module):
+    """Linear, activation, linear."""
+
+    def __init__(self, config: DiSTConfig, intermediate_size: int):
+        super().__init__()
+        self.fc1 = nn.Linear(config.integration_dim, intermediate_size)
+        self.activation_fn = ACT2FN[config.hidden_act]
+        self.fc2 = nn.Linear(intermediate_size, config.integration_dim)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return self.fc2(self.activation_fn(self.fc1(hidden_states)))
+
+
+class DiSTTemporalMLP(nn.Module):
+    """The integration block's feed-forward network along the frames, at each token's position (TFFN)."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        intermediate_size = int(config.integration_dim * config.integration_temporal_mlp_ratio)
+        kernel_size = config.temporal_kernel_size
+        self.fc1 = nn.Linear(config.integration_dim, intermediate_size)
+        self.temporal_conv = nn.Conv2d(
+            intermediate_size, intermediate_size, kernel_size=(kernel_size, 1), padding=(kernel_size // 2, 0)
+        )
+        self.activation_fn = ACT2FN[config.hidden_act]
+        self.fc2 = nn.Linear(intermediate_size, config.integration_dim)
+
+    def forward(self, hidden_states: torch.Tensor, num_frames: int) -> torch.Tensor:
+        input_shape = hidden_states.shape
+        hidden_states = self.fc1(hidden_states)
+        # (B * S, 1 + N, channels) -> (B, channels, S, 1 + N): an image of frames by tokens, in channels-last memory
+        hidden_states = hidden_states.unflatten(0, (-1, num_frames)).permute(0, 3, 1, 2)
+        hidden_states = self.temporal_conv(hidden_states)
+        hidden_states = self.activation_fn(hidden_states.permute(0, 2, 3, 1).flatten(0, 1))
+        return self.fc2(hidden_states).view(input_shape)
+
+
+class DiSTTemporalBlock(nn.Module):
+    """The temporal encoder's block: a convolution in time, then one in space (T-Block)."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        dim, kernel_size = config.temporal_dim, config.temporal_kernel_size
+        intermediate_size = int(dim * config.temporal_mlp_ratio)
+        self.layernorm = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.temporal_conv = nn.Conv2d(
+            dim, intermediate_size, kernel_size=(kernel_size, 1), padding=(kernel_size // 2, 0)
+        )
+        self.spatial_conv = nn.Conv2d(intermediate_size, dim, kernel_size=3, padding=1)
+        self.activation_fn = ACT2FN[config.hidden_act]
+
+    def forward(self, hidden_states: torch.Tensor, grid_size: tuple[int, int]) -> torch.Tensor:
+        batch_size, num_frames, _, _ = hidden_states.shape
+        residual = hidden_states
+        # (B, T, N, M) -> (B, M, T, N): an image of frames by tokens, in channels-last memory
+        hidden_states = self.temporal_conv(self.layernorm(hidden_states).permute(0, 3, 1, 2))
+        hidden_states = self.activation_fn(hidden_states.permute(0, 2, 3, 1))
+        # (B, T, N, M) -> (B * T, M, height, width)
+        hidden_states = hidden_states.reshape(batch_size * num_frames, *grid_size, -1).permute(0, 3, 1, 2)
+        hidden_states = self.spatial_conv(hidden_states).permute(0, 2, 3, 1).reshape(residual.shape)
+        return self.activation_fn(residual + hidden_states)
+
+
+class DiSTIntegrationBlock(nn.Module):
+    """The integration branch's block: two feed-forward networks side by side, without a residual (I-Block)."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        self.layernorm = nn.LayerNorm(config.integration_dim, eps=config.layer_norm_eps)
+        self.mlp = DiSTMLP(config, int(config.integration_dim * config.integration_mlp_ratio))
+        self.temporal_layernorm = nn.LayerNorm(config.integration_dim, eps=config.layer_norm_eps)
+        self.temporal_mlp = DiSTTemporalMLP(config)
+
+    def forward(self, hidden_states: torch.Tensor, num_frames: int) -> torch.Tensor:
+        return self.mlp(self.layernorm(hidden_states)) + self.temporal_mlp(
+            self.temporal_layernorm(hidden_states), num_frames
+        )
+
+
+class DiSTLayer(GradientCheckpointingLayer):
+    """
+    What follows one selected layer of the spatial encoder: a temporal block, an integration block, and the exchange
+    between the two branches (section 3 of the paper).
+    """
+
+    def __init__(self, config: DiSTConfig, layer_idx: int):
+        super().__init__()
+        self.num_spatial_frames = config.num_spatial_frames
+        stride, dim = config.spatial_frame_stride, config.integration_dim
+        self.temporal_block = DiSTTemporalBlock(config)
+        self.input_projection = nn.Linear(config.vision_config.hidden_size, dim)
+        # Nothing reads what the last layer would give back to the temporal encoder.
+        is_last = layer_idx == config.num_hidden_layers - 1
+        self.integration_to_temporal = None if is_last else nn.Linear(dim, config.temporal_dim)
+        self.temporal_to_integration = nn.Conv2d(config.temporal_dim, dim, kernel_size=(stride, 1), stride=(stride, 1))
+        self.class_token = nn.Parameter(torch.empty(1, config.num_spatial_frames, 1, dim))
+        self.integration_block = DiSTIntegrationBlock(config)
+
+    def forward(
+        self,
+        temporal_hidden_states: torch.Tensor,
+        spatial_hidden_states: torch.Tensor,
+        integration_hidden_states: torch.Tensor | None,
+        grid_size: tuple[int, int],
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """
+        From Z (B, T, N, M), X (B * S, 1 + N, D) and R (B * S, 1 + N, C; `None` in the first layer) to the integration
+        block's output R, its input U, the temporal block's output Z', and Z' with the integration branch's feedback.
+        """
+        temporal_hidden_states = self.temporal_block(temporal_hidden_states, grid_size)
+
+        hidden_states = self.input_projection(spatial_hidden_states)
+        if integration_hidden_states is not None:
+            hidden_states = hidden_states + integration_hidden_states
+
+        next_temporal_hidden_states = temporal_hidden_states
+        if self.integration_to_temporal is not None:
+            feedback = self.integration_to_temporal(hidden_states)[:, 1:]
+            # (B * S, N, M) -> (B, S, 1, N, M), added to each of the α frames that a spatial frame stands for
+            feedback = feedback.unflatten(0, (-1, self.num_spatial_frames)).unsqueeze(2)
+            by_spatial_frame = temporal_hidden_states.unflatten(1, (self.num_spatial_frames, -1))
+            next_temporal_hidden_states = (by_spatial_frame + feedback).flatten(1, 2)
+
+        # (B, T, N, M) -> (B, M, T, N) -> (B, C, S, N) -> (B, S, N, C)
+        fused = self.temporal_to_integration(temporal_hidden_states.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        class_tokens = self.class_token.to(fused.dtype).expand(fused.shape[0], -1, -1, -1)
+        hidden_states = hidden_states + torch.cat([class_tokens, fused], dim=2).flatten(0, 1)
+
+        integration_hidden_states = self.integration_block(hidden_states, self.num_spatial_frames)
+        return integration_hidden_states, hidden_states, temporal_hidden_states, next_temporal_hidden_states
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: Unpack[TransformersKwargs],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    attn_weights = torch.matmul(query, key.transpose(2, 3)) * scaling
+    attn_weights = nn.functional.softmax(attn_weights, dim=-1, dtype=torch.float32).to(query.dtype)
+    attn_output = torch.matmul(attn_weights, value).transpose(1, 2).contiguous()
+    return attn_output, attn_weights
+
+
+class DiSTAttention(nn.Module):
+    """
+    Multi-head attention of one query token over its context. The projections to query, key and value are one packed
+    parameter, as in the authors' model, because they are initialized as one matrix; the last two run as one matmul.
+    """
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        self.config = config
+        self.embed_dim = config.integration_dim
+        self.head_dim = self.embed_dim // config.num_attention_heads
+        self.scaling = self.head_dim**-0.5
+        self.is_causal = False
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * self.embed_dim, self.embed_dim))
+        self.in_proj_bias = nn.Parameter(torch.empty(3 * self.embed_dim))
+        self.out_proj = nn.Linear(self.embed_dim, self.embed_dim)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        context: torch.Tensor,
+        output_attentions: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        q_weight, kv_weight = self.in_proj_weight.split([self.embed_dim, 2 * self.embed_dim])
+        q_bias, kv_bias = self.in_proj_bias.split([self.embed_dim, 2 * self.embed_dim])
+        # (batch, tokens, C) -> (batch, heads, tokens, head_dim)
+        query = nn.functional.linear(hidden_states, q_weight, q_bias)
+        query = query.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        key, value = nn.functional.linear(context, kv_weight, kv_bias).chunk(2, dim=-1)
+        key = key.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        value = value.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+        # Only the eager function gives the weights, and with one query it costs next to nothing.
+        attention_interface: Callable = eager_attention_forward
+        if not output_attentions:
+            attention_interface = ALL_ATTENTION_FUNCTIONS.get_interface(
+                self.config._attn_implementation, eager_attention_forward
+            )
+        attn_output, attn_weights = attention_interface(
+            self, query, key, value, None, dropout=0.0, scaling=self.scaling, **kwargs
+        )
+        return self.out_proj(attn_output.flatten(-2)), attn_weights
+
+
+class DiSTPoolingLayer(GradientCheckpointingLayer):
+    """A frame token looks at its frame's tokens, then the video token at the frame tokens."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        dim = config.integration_dim
+        self.frame_layernorm = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.frame_attention = DiSTAttention(config)
+        self.frame_mlp_layernorm = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.frame_mlp = DiSTMLP(config, 4 * dim)
+        self.position_embeddings = nn.Parameter(torch.empty(1, config.num_spatial_frames, dim))
+        self.video_layernorm = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.video_attention = DiSTAttention(config)
+        self.video_mlp_layernorm = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.video_mlp = DiSTMLP(config, 4 * dim)
+
+    def forward(
+        self,
+        video_token: torch.Tensor,
+        frame_tokens: torch.Tensor,
+        hidden_states: torch.Tensor,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        attn_output, frame_attn_weights = self.frame_attention(
+            self.frame_layernorm(frame_tokens), self.frame_layernorm(hidden_states), **kwargs
+        )
+        frame_tokens = frame_tokens + attn_output
+        frame_tokens = frame_tokens + self.frame_mlp(self.frame_mlp_layernorm(frame_tokens))
+
+        # (B * S, 1, C) -> (B, S, C)
+        frames = frame_tokens.view(video_token.shape[0], -1, frame_tokens.shape[-1]) + self.position_embeddings
+        attn_output, video_attn_weights = self.video_attention(
+            self.video_layernorm(video_token), self.video_layernorm(frames), **kwargs
+        )
+        video_token = video_token + attn_output
+        video_token = video_token + self.video_mlp(self.video_mlp_layernorm(video_token))
+        return video_token, frame_tokens, frame_attn_weights, video_attn_weights
+
+
+class DiSTPooling(nn.Module):
+    """From the integration branch's tokens and the spatial encoder's class tokens to one embedding of the video."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        dim = config.integration_dim
+        self.num_spatial_frames = config.num_spatial_frames
+        self.video_token = nn.Parameter(torch.empty(1, 1, dim))
+        self.frame_token = nn.Parameter(torch.empty(1, 1, dim))
+        self.layers = nn.ModuleList([DiSTPoolingLayer(config) for _ in range(config.num_pooling_layers)])
+        self.class_token_projection = nn.Linear(config.vision_config.hidden_size, dim)
+        self.layernorm = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.projection = nn.Linear(dim, config.projection_dim, bias=False)
+
+    def forward(
+        self, hidden_states: torch.Tensor, spatial_class_tokens: torch.Tensor, **kwargs: Unpack[TransformersKwargs]
+    ) -> tuple[torch.Tensor, tuple, tuple]:
+        """From (B * S, 1 + N, C) and (B * S, D) to (B, projection_dim) and the layers' attention weights."""
+        batch_size = hidden_states.shape[0] // self.num_spatial_frames
+        video_token = self.video_token.expand(batch_size, -1, -1)
+        frame_tokens = self.frame_token.expand(hidden_states.shape[0], -1, -1)
+        frame_attentions, video_attentions = (), ()
+        for layer in self.layers:
+            video_token, frame_tokens, frame_attn_weights, video_attn_weights = layer(
+                video_token, frame_tokens, hidden_states, **kwargs
+            )
+            frame_attentions += (frame_attn_weights,)
+            video_attentions += (video_attn_weights,)
+
+        class_tokens = self.class_token_projection(spatial_class_tokens)
+        class_tokens = class_tokens.unflatten(0, (batch_size, -1)).mean(dim=1)
+        video_embeds = self.projection(self.layernorm(video_token.squeeze(1) + class_tokens))
+        return video_embeds, frame_attentions, video_attentions
+
+
+class DiSTTextClassifier(nn.Module):
+    """
+    The paper's head: the cosine between a video embedding and the text embedding of each class name, scaled. Frozen,
+    hence buffers. Computed in float32 whatever the model's precision, since CLIP's scale of 100 would leave bfloat16
+    steps of a whole 0.1 between two logits.
+    """
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        self.class_embeds = nn.Buffer(torch.empty(config.num_labels, config.projection_dim))
+        self.logit_scale = nn.Buffer(torch.empty(()))
+
+    def forward(self, video_embeds: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device_type=video_embeds.device.type, enabled=False):
+            video_embeds = nn.functional.normalize(video_embeds.float(), dim=-1)
+            class_embeds = nn.functional.normalize(self.class_embeds.float(), dim=-1)
+            return self.logit_scale.float().exp() * (video_embeds @ class_embeds.T)
+
+
+def _read_checkpoint(
+    folder_or_id: str, variant: str | None = None, use_safetensors: bool | None = None, **download_kwargs
+) -> tuple[dict[str, torch.Tensor], str | None]:
+    """
+    The tensors of a checkpoint on disk or on the Hub, safetensors first, sharded or not, and the commit that they come
+    from (`None` for a folder). The tensors are mapped from the files, not read, until they are used.
+    """
+    names = []
+    if use_safetensors is not False:
+        names += [SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME]
+    if not use_safetensors:
+        names += [WEIGHTS_NAME, WEIGHTS_INDEX_NAME]
+    if variant is not None:
+        names = [name.replace(".", f".{variant}.", 1) for name in names]
+    for name in names:
+        path = cached_file(folder_or_id, name, _raise_exceptions_for_missing_entries=False, **download_kwargs)
+        if path is not None:
+            break
+    else:
+        raise OSError(f"{folder_or_id} holds no weights: none of {', '.join(names)} is there.")
+    commit_hash = extract_commit_hash(path, None)
+    paths = [path]
+    if name.endswith(".index.json") or ".index." in name:
+        paths, _ = get_checkpoint_shard_files(folder_or_id, path, **download_kwargs)
+    tensors = {}
+    for path in paths:
+        try:
+            tensors.update(load_state_dict(path))
+        except Exception as error:
+            raise OSError(f"{path} cannot be read as a checkpoint; it may be truncated: {error}") from error
+    return tensors, commit_hash
+
+
+def _read_backbone(
+    backbone: str, vision_config: CLIPVisionConfig, **download_kwargs
+) -> tuple[dict[str, torch.Tensor], str | None]:
+    """
+    The weights of a CLIP vision encoder, under the names that `CLIPVisionModel` has, from a checkpoint of the whole CLIP
+    or of its vision encoder, and the commit that they come from.
+    """
+    try:
+        tensors, commit_hash = _read_checkpoint(backbone, **download_kwargs)
+    except OSError as error:
+        raise OSError(
+            f"The spatial encoder's weights could not be loaded from `{backbone}` (revision "
+            f"{download_kwargs.get('revision') or 'main'}), which the configuration names as the backbone. If they lie "
+            f"elsewhere, pass `backbone=<folder or Hub id>` to `from_pretrained`. The cause: {error}"
+        ) from error
+    tensors = {name.removeprefix("vision_model."): tensor for name, tensor in tensors.items()}
+    with torch.device("meta"):
+        expected = CLIPVisionModel(vision_config).state_dict()
+    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
+        raise ValueError(
+            f"`{backbone}` is not the CLIP vision encoder that the configuration describes, or its checkpoint is "
+            f"incomplete: {shown}."
+        )
+    return {name: tensors[name] for name in expected}, commit_hash
+
+
+def _sample_weights(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    """A few values of every tensor, in the order of the names: cheap to read, and training changes them all."""
+    samples = []
+    for name in sorted(tensors):
+        flat = tensors[name].detach().reshape(-1)
+        samples.append(flat[:: max(1, flat.numel() // 16)].float().cpu())
+    return torch.cat(samples)
+
+
+def _fingerprint(tensors: dict[str, torch.Tensor]) -> str:
+    """Checksum of the names, the shapes and a sample of the values of a backbone's weights."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name}{tuple(tensors[name].shape)}".encode())
+    digest.update(_sample_weights(tensors).numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+class DiSTPreTrainedModel(PreTrainedModel):
+    """What both models share: initialization, which parameters are tunable, and a checkpoint in two repositories."""
+
+    config: DiSTConfig
+    base_model_prefix = "dist"
+    main_input_name = "pixel_values_videos"
+    input_modalities = ("video",)
+    supports_gradient_checkpointing = True
+    # The default loss averages over the batch and takes no count of items, so a trainer has to scale it itself.
+    accepts_loss_kwargs = False
+    _no_split_modules = ["DiSTLayer", "DiSTPooling"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    # A few values of the spatial encoder's weights as they were loaded, to tell on saving whether they have changed.
+    _loaded_backbone_sample: torch.Tensor | None = None
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        super()._init_weights(module)
+        std = self.config.initializer_range
+        token_std = 0.02 if std is None else std
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv3d)):
+            fan_in = module.weight[0].numel()
+            init.trunc_normal_(module.weight, std=fan_in**-0.5 if std is None else std)
+        elif isinstance(module, DiSTAttention):
+            init.xavier_uniform_(module.in_proj_weight)
+            init.zeros_(module.in_proj_bias)
+        elif isinstance(module, DiSTLayer):
+            init.trunc_normal_(module.class_token, std=token_std)
+        elif isinstance(module, DiSTPoolingLayer):
+            init.trunc_normal_(module.position_embeddings, std=token_std)
+        elif isinstance(module, DiSTPooling):
+            init.trunc_normal_(module.video_token, std=token_std)
+            init.trunc_normal_(module.frame_token, std=token_std)
+            init.normal_(module.projection.weight, std=self.config.integration_dim**-0.5)
+        elif isinstance(module, DiSTTextClassifier):
+            # Stands in for text embeddings until `set_class_names` or a checkpoint brings them.
+            init.normal_(module.class_embeds, std=self.config.projection_dim**-0.5)
+            init.constant_(module.logit_scale, self.config.logit_scale_init_value)
+
+    def initialize_weights(self):
+        # First CLIP by its own rules: from outside of transformers they would not reach the modules that hold no
+        # parameter of their own.
+        self.base_model.spatial_encoder.initialize_weights()
+        super().initialize_weights()
+
+    def is_tunable(self, name: str) -> bool:
+        """
+        Whether the parameter or buffer of that name is trained, and so saved: all but those of the frozen spatial
+        encoder. Freezing, saving, counting and the optimizer go by this.
+        """
+        return not self.config.freeze_backbone or "spatial_encoder" not in name.split(".")
+
+    def count_parameters(self) -> dict[str, int]:
+        """The number of parameters by kind: `{"frozen": …, "tunable": …}`."""
+        counts = {"frozen": 0, "tunable": 0}
+        for name, parameter in self.named_parameters():
+            counts["tunable" if self.is_tunable(name) else "frozen"] += parameter.numel()
+        return counts
+
+    def freeze_backbone(self):
+        """Freezes the spatial encoder: no gradient, evaluation mode, left out of what is saved. The default."""
+        self.config.freeze_backbone = True
+        self._mark_tunable()
+
+    def unfreeze_backbone(self):
+        """Makes the spatial encoder trainable as well. The whole model is saved from then on."""
+        self.config.freeze_backbone = False
+        self._mark_tunable()
+
+    def _mark_tunable(self):
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(self.is_tunable(name))
+        self.train(self.training)
+
+    @classmethod
+    def from_backbone(
+        cls,
+        backbone: str | os.PathLike,
+        *,
+        dtype: str | torch.dtype | None = None,
+        attn_implementation: str | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        **config_kwargs,
+    ):
+        """
+        A model to train: CLIP's weights in the frozen spatial encoder, new weights in the branches.
+
+        Args:
+            backbone (`str` or `os.PathLike`):
+                Hub id or local folder of a CLIP model, or of its vision encoder.
+            dtype, attn_implementation, revision, token, cache_dir, local_files_only, force_download:
+                As in `from_pretrained`.
+            config_kwargs:
+                Values of [`DiSTConfig`]. `projection_dim` is CLIP's own unless it is given.
+
+        Raises:
+            OSError: If the backbone cannot be found or read.
+            ValueError: If its checkpoint is incomplete, or a value does not fit.
+        """
+        download_kwargs = {
+            "revision": revision,
+            "token": token,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+            "force_download": force_download,
+        }
+        backbone = os.fspath(backbone)
+        vision_config = CLIPVisionConfig.from_pretrained(backbone, **download_kwargs)
+        config_kwargs.setdefault("projection_dim", vision_config.projection_dim)
+        config = cls.config_class(vision_config=vision_config, backbone=backbone, **config_kwargs)
+        tensors, commit_hash = _read_backbone(backbone, config.vision_config, **download_kwargs)
+        options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
+        model = cls._from_config(config, dtype=dtype or torch.get_default_dtype(), **options)
+        model.base_model.spatial_encoder.load_state_dict(tensors)
+        model._remember_backbone(tensors, backbone, commit_hash)
+        return model.eval()
+
+    def _remember_backbone(self, tensors: dict[str, torch.Tensor], backbone: str, commit_hash: str | None):
+        """Writes into the configuration where the spatial encoder's weights come from, and what they are."""
+        self.config.backbone = os.path.abspath(backbone) if os.path.isdir(backbone) else backbone
+        self.config.backbone_revision = commit_hash
+        self.config.backbone_fingerprint = _fingerprint(tensors)
+        self.base_model._loaded_backbone_sample = _sample_weights(tensors)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike | None,
+        *model_args,
+        config: PreTrainedConfig | str | os.PathLike | None = None,
+        **kwargs,
+    ):
+        """
+        Loads the tunable weights from their repository and the spatial encoder's from the one that the configuration
+        names, as one model in evaluation mode, the spatial encoder frozen. A checkpoint that holds the spatial encoder
+        too needs no second repository.
+
+        Args:
+            pretrained_model_name_or_path (`str` or `os.PathLike`):
+                Hub id or local folder.
+            config (`DiSTConfig` or `str`, *optional*):
+                Instead of the checkpoint's own configuration.
+            kwargs:
+                All that `PreTrainedModel.from_pretrained` takes (`dtype`, `device_map`, `attn_implementation`,
+                `local_files_only`, `revision`, `token`, `subfolder`, `cache_dir`, …), and values of [`DiSTConfig`], for
+                instance `backbone`, a folder or Hub id to read the spatial encoder from instead.
+
+        Raises:
+            OSError: If one of the two checkpoints cannot be found or read.
+            ValueError: If weights are missing, or the backbone is not the one that the weights were trained on.
+        """
+        if pretrained_model_name_or_path is None:
+            # Weights given as a state dict: what the base class makes of them, frozen as the configuration says.
+            loaded = super().from_pretrained(None, *model_args, config=config, **kwargs)
+            (loaded[0] if isinstance(loaded, tuple) else loaded)._mark_tunable()
+            return loaded
+        if kwargs.get("state_dict") is not None:
+            raise ValueError(
+                "`state_dict` goes with `pretrained_model_name_or_path=None`, not with a checkpoint's name."
+            )
+
+        path = os.fspath(pretrained_model_name_or_path)
+        backbone_kwargs = {
+            name: kwargs[name]
+            for name in ("cache_dir", "force_download", "local_files_only", "proxies", "token")
+            if name in kwargs
+        }
+        download_kwargs = {
+            name: kwargs[name] for name in ("revision", "subfolder") if name in kwargs
+        } | backbone_kwargs
+
+        if not isinstance(config, PreTrainedConfig):
+            # These are options of the loading, though the configuration has attributes of the same names.
+            options = ("dtype", "torch_dtype", "attn_implementation", "quantization_config")
+            held_back = {name: kwargs.pop(name) for name in options if name in kwargs}
+            config, kwargs = cls.config_class.from_pretrained(config or path, return_unused_kwargs=True, **kwargs)
+            kwargs = download_kwargs | kwargs | held_back
+        backbone = config.backbone
+
+        tensors, _ = _read_checkpoint(
+            path,
+            variant=kwargs.pop("variant", None),
+            use_safetensors=kwargs.pop("use_safetensors", None),
+            **download_kwargs,
+        )
+        if issubclass(cls, DiSTModel):
+            tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("classifier.")}
+        backbone_tensors = {
+            name.split("spatial_encoder.", 1)[1]: tensor
+            for name, tensor in tensors.items()
+            if "spatial_encoder" in name.split(".")
+        }
+        commit_hash = config.backbone_revision
+        contains_backbone = bool(backbone_tensors)
+        if not contains_backbone:
+            if backbone is None:
+                raise ValueError(
+                    f"{path} holds only the tunable weights and names no backbone. Pass `backbone=<folder or Hub id>` of "
+                    "the CLIP model that it was trained on."
+                )
+            revision = None if os.path.isdir(backbone) else config.backbone_revision
+            backbone_tensors, found_hash = _read_backbone(
+                backbone, config.vision_config, revision=revision, **backbone_kwargs
+            )
+            commit_hash = found_hash or config.backbone_revision
+            prefix = "" if issubclass(cls, DiSTModel) else f"{cls.base_model_prefix}."
+            tensors |= {f"{prefix}spatial_encoder.{name}": tensor for name, tensor in backbone_tensors.items()}
+            expected, found = config.backbone_fingerprint, _fingerprint(backbone_tensors)
+            if expected is not None and expected != found:
+                raise ValueError(
+                    f"The backbone `{backbone}` is not the one that {path} was trained on: the fingerprint of its weights "
+                    f"is {found}, the configuration has {expected} (revision {config.backbone_revision}). Pass "
+                    "`backbone=<folder or Hub id>` of the right one."
+                )
+
+        wants_info = kwargs.pop("output_loading_info", False)
+        model, info = super().from_pretrained(
+            None, *model_args, config=config, state_dict=tensors, output_loading_info=True, **kwargs
+        )
+        missing = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
+        if missing:
+            raise ValueError(
+                f"{path} lacks {len(missing)} of the weights that its configuration asks for: {', '.join(missing[:8])}"
+                f"{', …' if len(missing) > 8 else ''}."
+            )
+        model.name_or_path = model.config.name_or_path = path
+        expected = config.backbone_fingerprint
+        model._remember_backbone(backbone_tensors, backbone or "", commit_hash)
+        if contains_backbone:
+            # Weights that are not, or no longer, those of the named repository have to stay in the checkpoint.
+            model.config.backbone = backbone
+            model.config.backbone_fingerprint = expected if expected == model.config.backbone_fingerprint else None
+        model._mark_tunable()
+        return (model, info) if wants_info else model
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike,
+        is_main_process: bool = True,
+        state_dict: dict[str, torch.Tensor] | None = None,
+        push_to_hub: bool = False,
+        include_backbone: bool | None = None,
+        **kwargs,
+    ):
+        """
+        Saves the tunable weights, the head and the configuration, which names the backbone. All files are written
+        aside first, so that a failure leaves a folder as it was.
+
+        Args:
+            save_directory (`str` or `os.PathLike`):
+                Folder to save to, created where it does not exist.
+            is_main_process (`bool`, defaults to `True`):
+                Whether this process writes; the others only take part in gathering sharded weights.
+            state_dict (`dict[str, torch.Tensor]`, *optional*):
+                Instead of the model's own state; left as it is.
+            push_to_hub (`bool`, defaults to `False`):
+                Whether to upload to the Hub as well, to `repo_id` (by default the folder's name).
+            include_backbone (`bool`, *optional*):
+                Whether to save the spatial encoder too. By default it is left out where its weights are those that were
+                loaded from `config.backbone`, and saved where they can be had nowhere else (random or fine-tuned).
+            kwargs:
+                What else `PreTrainedModel.save_pretrained` takes (`max_shard_size`, `variant`, `token`, …).
+
+        Raises:
+            ValueError: If the spatial encoder's weights would be lost with `include_backbone=False`, or
+                `save_directory` is a file.
+        """
+        save_directory = os.fspath(save_directory)
+        if os.path.isfile(save_directory):
+            raise ValueError(f"`save_directory` must be a folder, and {save_directory} is a file.")
+        state_dict = dict(self.state_dict() if state_dict is None else state_dict)
+
+        unchanged = self._backbone_is_unchanged(state_dict)
+        if not unchanged:
+            if include_backbone is False:
+                raise ValueError(
+                    "The spatial encoder's weights are not, or no longer, those of the backbone "
+                    f"`{self.config.backbone}`, and would be lost with `include_backbone=False`. Leave it out, or load "
+                    "the backbone with `from_pretrained` or `from_backbone`."
+                )
+            self.config.backbone_fingerprint = None
+            logger.info("The spatial encoder's weights can be had nowhere else, so the checkpoint holds them.")
+        if include_backbone is None:
+            include_backbone = not (unchanged and self.config.freeze_backbone)
+        left_out = set() if include_backbone else {name for name in state_dict if "spatial_encoder" in name.split(".")}
+        # The base class leaves these out of what it writes, and `Trainer` does not miss them when it resumes.
+        self._keys_to_ignore_on_save = left_out
+
+        os.makedirs(save_directory, exist_ok=True)
+        written_aside = tempfile.mkdtemp(prefix=".saving-", dir=save_directory)
+        try:
+            super().save_pretrained(written_aside, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
+            names = os.listdir(written_aside)
+            for name in names:
+                os.replace(os.path.join(written_aside, name), os.path.join(save_directory, name))
+        finally:
+            shutil.rmtree(written_aside)
+        if is_main_process:
+            _remove_stale_shards(save_directory, names)
+        if push_to_hub and is_main_process:
+            repo_id = kwargs.pop("repo_id", os.path.basename(os.path.abspath(save_directory)))
+            self.push_to_hub(repo_id, **{k: v for k, v in kwargs.items() if k != "variant"})
+
+    def _backbone_is_unchanged(self, state_dict: dict[str, torch.Tensor]) -> bool:
+        """Whether the spatial encoder's weights are those that `config.backbone` holds, up to the precision."""
+        loaded_sample = self.base_model._loaded_backbone_sample
+        if loaded_sample is None or not self.config.backbone or not self.config.backbone_fingerprint:
+            return False
+        tensors = {
+            k.split("spatial_encoder.", 1)[1]: v for k, v in state_dict.items() if "spatial_encoder" in k.split(".")
+        }
+        if not tensors or any(tensor.is_meta for tensor in tensors.values()):
+            # A state dict of the tunable weights alone, or weights offloaded out of reach of training.
+            return True
+        sample = _sample_weights(tensors)
+        precisions = (torch.float32, torch.bfloat16, torch.float16)
+        return any(torch.equal(sample, loaded_sample.to(dtype).float()) for dtype in precisions)
+
+
+def _remove_stale_shards(folder: str, written: list[str]):
+    """Removes the shards of an earlier save, which a loader could take for those of this one."""
+    for name in os.listdir(folder):
+        is_shard = re.fullmatch(
+            r"model(\.\w+)?(-\d{5}-of-\d{5}\.safetensors|\.safetensors\.index(\.\w+)?\.json)", name
+        )
+        if is_shard and name not in written:
+            os.remove(os.path.join(folder, name))
+
+
+class DiSTModel(DiSTPreTrainedModel):
+    """
+    The model up to the video embedding: the frozen spatial encoder (CLIP) on every α-th frame, the temporal encoder on
+    all of them, the integration branch between the two, and the pooling (section 3 of the paper).
+
+    `DiSTModel(config)` has random weights. [`DiSTModel.from_backbone`] puts CLIP's into the spatial encoder, and
+    [`DiSTModel.from_pretrained`] loads a trained checkpoint.
+    """
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__(config)
+        self.temporal_stem = nn.Conv3d(
+            3,
+            config.temporal_dim,
+            kernel_size=(config.temporal_stem_kernel_size, *(config.vision_config.patch_size,) * 2),
+            stride=(1, *(config.vision_config.patch_size,) * 2),
+            padding=(config.temporal_stem_kernel_size // 2, 0, 0),
+        )
+        self.layers = nn.ModuleList([DiSTLayer(config, layer_idx) for layer_idx in range(config.num_hidden_layers)])
+        self.pooling = DiSTPooling(config)
+        # After the branches, because gradient checkpointing asks the first layer it meets, and this one is frozen.
+        self.spatial_encoder = CLIPVisionModel(config.vision_config)
+        self.post_init()
+        self._mark_tunable()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.temporal_stem
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        if self.config.freeze_backbone:
+            self.spatial_encoder.eval()
+        return self
+
+    def _check_input(self, pixel_values_videos: torch.Tensor, interpolate_pos_encoding: bool):
+        size, patch_size = self.config.vision_config.image_size, self.config.vision_config.patch_size
+        expected = f"(batch, {self.config.num_frames}, 3, {size}, {size})"
+        if interpolate_pos_encoding:
+            expected = f"(batch, {self.config.num_frames}, 3, multiple of {patch_size}, multiple of {patch_size})"
+        if pixel_values_videos is None:
+            raise ValueError(f"`pixel_values_videos` is needed, of shape {expected}.")
+        shape = tuple(pixel_values_videos.shape)
+        fits = len(shape) == 5 and shape[1:3] == (self.config.num_frames, 3)
+        if fits and interpolate_pos_encoding:
+            fits = shape[3] % patch_size == 0 and shape[4] % patch_size == 0
+        elif fits:
+            fits = shape[3:] == (size, size)
+        if not fits:
+            hint = "" if interpolate_pos_encoding else " Other sizes need `interpolate_pos_encoding=True`."
+            raise ValueError(f"`pixel_values_videos` must have shape {expected}, got {shape}.{hint}")
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values_videos: torch.FloatTensor,
+        interpolate_pos_encoding: bool = False,
+        output_hidden_states: bool | int | list[int] | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> DiSTModelOutput:
+        """
+        Args:
+            pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, 3, height, width)`):
+                Frames normalized with CLIP's mean and standard deviation, as [`DiSTVideoProcessor`] gives them.
+            interpolate_pos_encoding (`bool`, defaults to `False`):
+                Whether to resize the spatial encoder's position embeddings to frames of another size, of which height
+                and width are multiples of the patch size.
+            output_hidden_states (`bool`, `int` or `list[int]`, *optional*):
+                Whether to return the hidden states; indices select some of them.
+            output_attentions (`bool`, *optional*):
+                Whether to return the attention weights of the pooling.
+
+        Returns:
+            [`DiSTModelOutput`], or a tuple with `return_dict=False`.
+
+        Raises:
+            ValueError: If the shape of `pixel_values_videos` does not fit the configuration.
+        """
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
+        self._check_input(pixel_values_videos, interpolate_pos_encoding)
+        config, encoder = self.config, self.spatial_encoder
+        frozen = torch.no_grad if config.freeze_backbone else contextlib.nullcontext
+        patch_size = config.vision_config.patch_size
+        grid_size = (pixel_values_videos.shape[3] // patch_size, pixel_values_videos.shape[4] // patch_size)
+
+        # Only frames 0, α, 2α, … go through the spatial encoder: (B, T, 3, H, W) -> (B * S, 3, H, W)
+        spatial_frames = pixel_values_videos[:, :: config.spatial_frame_stride].flatten(0, 1)
+        with frozen():
+            spatial_hidden_states = encoder.embeddings(
+                spatial_frames, interpolate_pos_encoding=interpolate_pos_encoding
+            )
+            spatial_hidden_states = encoder.pre_layrnorm(spatial_hidden_states)
+
+        # (B, T, 3, H, W) -> (B, M, T, h, w) -> (B, T, N, M)
+        frames = pixel_values_videos.to(self.temporal_stem.weight.dtype).transpose(1, 2)
+        temporal_hidden_states = self.temporal_stem(frames).flatten(3).permute(0, 2, 3, 1).contiguous()
+
+        wanted = _wanted_indices(output_hidden_states, len(self.layers))
+        all_hidden_states, all_temporal_hidden_states = (), ()
+        if wanted is not None:
+            wanted_temporal = _wanted_indices(output_hidden_states, len(self.layers) + 1)
+            all_temporal_hidden_states += (temporal_hidden_states if 0 in wanted_temporal else None,)
+
+        # The two encoders advance together, so that no layer's features outlive their use.
+        integration_hidden_states = None
+        for encoder_idx, encoder_layer in enumerate(encoder.encoder.layers[: config.selected_layers[-1] + 1]):
+            with frozen():
+                spatial_hidden_states = encoder_layer(spatial_hidden_states, None, **kwargs)
+            if encoder_idx not in config.selected_layers:
+                continue
+            layer_idx = config.selected_layers.index(encoder_idx)
+            features = self._to_branch_dtype(spatial_hidden_states)
+            (
+                integration_hidden_states,
+                integration_inputs,
+                temporal_output,
+                temporal_hidden_states,
+            ) = self.layers[layer_idx](temporal_hidden_states, features, integration_hidden_states, grid_size)
+            if wanted is not None:
+                all_hidden_states += (
+                    integration_hidden_states.unflatten(0, (-1, config.num_spatial_frames))
+                    if layer_idx in wanted
+                    else None,
+                )
+                all_temporal_hidden_states += (temporal_output if layer_idx + 1 in wanted_temporal else None,)
+
+        last_hidden_state = integration_hidden_states + integration_inputs
+        video_embeds, attentions, video_attentions = self.pooling(
+            last_hidden_state, features[:, 0], output_attentions=output_attentions, **kwargs
+        )
+        return DiSTModelOutput(
+            video_embeds=video_embeds,
+            last_hidden_state=last_hidden_state.unflatten(0, (-1, config.num_spatial_frames)),
+            temporal_last_hidden_state=temporal_output,
+            hidden_states=None if wanted is None else all_hidden_states,
+            temporal_hidden_states=None if wanted is None else all_temporal_hidden_states,
+            attentions=attentions if output_attentions else None,
+            video_attentions=video_attentions if output_attentions else None,
+        )
+
+    def _to_branch_dtype(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """The spatial encoder may be held in a lower precision than the branches; autocast sees to it itself."""
+        if torch.is_autocast_enabled(hidden_states.device.type):
+            return hidden_states
+        return hidden_states.to(self.temporal_stem.weight.dtype)
+
+    def get_video_features(self, pixel_values_videos: torch.FloatTensor, **kwargs) -> torch.FloatTensor:
+        """
+        The embeddings of videos, in the space of CLIP's text embeddings where they were trained against these.
+
+        Args:
+            pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, 3, height, width)`):
+                As in `forward`, whose other options can be given too.
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch_size, projection_dim)`, not normalized.
+        """
+        return self(pixel_values_videos, return_dict=True, **kwargs).video_embeds
+
+
+def _wanted_indices(output_hidden_states: bool | int | list[int] | None, count: int) -> set[int] | None:
+    """Which of `count` hidden states `output_hidden_states` asks for, `None` for none of them at all."""
+    if output_hidden_states is None or output_hidden_states is False:
+        return None
+    if output_hidden_states is True:
+        return set(range(count))
+    selected = [output_hidden_states] if isinstance(output_hidden_states, int) else output_hidden_states
+    return {index % count for index in selected if -count <= index < count}
+
+
+class DiSTForVideoClassification(DiSTPreTrainedModel):
+    """
+    [`DiSTModel`] with a classifier: the cosines with the class names' text embeddings (`head_type="text"`, the paper's),
+    or a linear layer (`head_type="linear"`).
+    """
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.dist = DiSTModel(config)
+        if config.head_type == "text":
+            self.classifier = DiSTTextClassifier(config)
+        else:
+            self.classifier = nn.Linear(config.projection_dim, config.num_labels)
+        self.post_init()
+        self._mark_tunable()
+
+    @classmethod
+    def from_backbone(cls, backbone: str | os.PathLike, *, class_names: list[str] | None = None, **kwargs):
+        """
+        As [`DiSTModel.from_backbone`]; `class_names` goes to [`~DiSTForVideoClassification.set_class_names`], with CLIP's
+        text encoder from the same backbone.
+        """
+        model = super().from_backbone(backbone, **kwargs)
+        if class_names is not None:
+            names = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+            model.set_class_names(class_names, **{name: kwargs[name] for name in names if name in kwargs})
+        return model
+
+    def get_video_features(self, pixel_values_videos: torch.FloatTensor, **kwargs) -> torch.FloatTensor:
+        """As [`DiSTModel.get_video_features`]."""
+        return self.dist.get_video_features(pixel_values_videos, **kwargs)
+
+    @torch.no_grad()
+    def set_class_names(
+        self,
+        class_names: list[str],
+        class_embeds: torch.FloatTensor | None = None,
+        text_model: CLIPTextModelWithProjection | str | os.PathLike | None = None,
+        tokenizer=None,
+        **download_kwargs,
+    ):
+        """
+        Makes the text head classify into the given classes, and writes their names into `config.id2label`. The names are
+        embedded as they are, stripped of quotes, without a prompt template, as in the paper.
+
+        Args:
+            class_names (`list[str]`):
+                One name per class, in the order of the labels; none twice.
+            class_embeds (`torch.FloatTensor` of shape `(len(class_names), projection_dim)`, *optional*):
+                The classes' text embeddings, instead of computing them.
+            text_model (`CLIPTextModelWithProjection`, `str` or `os.PathLike`, *optional*):
+                CLIP's text encoder, or where to load it from. Defaults to the backbone's repository.
+            tokenizer (tokenizer, `str` or `os.PathLike`, *optional*):
+                Its tokenizer, or where to load it from. Defaults to where the text encoder comes from.
+            download_kwargs:
+                `revision`, `token`, `cache_dir`, `local_files_only`, … for loading the two.
+
+        Raises:
+            ValueError: If the head is linear, the names are not distinct strings, or the embeddings do not fit them.
+            OSError: If the text encoder or the tokenizer cannot be loaded.
+        """
+        if self.config.head_type != "text":
+            raise ValueError('`set_class_names` needs the text head; this model has `head_type="linear"`.')
+        class_names = [class_names] if isinstance(class_names, str) else list(class_names)
+        if not class_names or not all(isinstance(name, str) and name.strip() for name in class_names):
+            raise ValueError(f"`class_names` must be one or more strings that are not empty, got {class_names[:8]}.")
+        class_names = [name.strip().strip('"') for name in class_names]
+        doubles = sorted({name for name in class_names if class_names.count(name) > 1})
+        if doubles:
+            raise ValueError(f"`class_names` must differ from each other; more than once came {doubles[:8]}.")
+
+        if class_embeds is None:
+            class_embeds = self._embed_class_names(class_names, text_model, tokenizer, download_kwargs)
+        expected = (len(class_names), self.config.projection_dim)
+        if tuple(class_embeds.shape) != expected:
+            raise ValueError(
+                f"`class_embeds` must have shape (number of classes, projection_dim) = {expected}, got "
+                f"{tuple(class_embeds.shape)}."
+            )
+        self.classifier.class_embeds = class_embeds.detach().clone().to(self.classifier.class_embeds)
+        self.config.id2label = dict(enumerate(class_names))
+        self.config.label2id = {name: index for index, name in enumerate(class_names)}
+        self.num_labels = self.config.num_labels
+
+    def _embed_class_names(self, class_names: list[str], text_model, tokenizer, download_kwargs: dict) -> torch.Tensor:
+        if not isinstance(text_model, PreTrainedModel):
+            source = text_model or self.config.backbone
+            if source is None:
+                raise ValueError(
+                    "This model names no backbone to load CLIP's text encoder from. Pass `text_model=<folder or Hub id>`, "
+                    "or `class_embeds`."
+                )
+            if text_model is None:
+                download_kwargs.setdefault("revision", self.config.backbone_revision)
+            if download_kwargs.get("revision") is None or os.path.isdir(source):
+                download_kwargs.pop("revision", None)
+            tokenizer = source if tokenizer is None else tokenizer
+            text_model, info = CLIPTextModelWithProjection.from_pretrained(
+                source, output_loading_info=True, **download_kwargs
+            )
+            if info["missing_keys"]:
+                raise ValueError(
+                    f"`{source}` holds no complete CLIP text encoder: {len(info['missing_keys'])} of its weights are "
+                    f"missing, for instance {min(info['missing_keys'])}. Pass `text_model` or `class_embeds`."
+                )
+        if tokenizer is None:
+            raise ValueError("`tokenizer` must be given along with a `text_model` that is already loaded.")
+        if isinstance(tokenizer, (str, os.PathLike)):
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer, **download_kwargs)
+
+        max_length = text_model.config.max_position_embeddings
+        input_ids = tokenizer(class_names, padding=True, return_tensors="pt")["input_ids"]
+        if input_ids.shape[1] > max_length:
+            lengths = [len(ids) for ids in tokenizer(class_names)["input_ids"]]
+            raise ValueError(
+                f"A class name may have {max_length} tokens, and {class_names[lengths.index(max(lengths))]!r} has "
+                f"{max(lengths)}."
+            )
+        # The padding comes after the token that CLIP reads, and its attention is causal: no mask is needed.
+        batches = input_ids.to(text_model.device).split(256)
+        return torch.cat([text_model.eval()(input_ids=batch).text_embeds.float() for batch in batches])
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values_videos: torch.FloatTensor,
+        labels: torch.Tensor | None = None,
+        interpolate_pos_encoding: bool = False,
+        output_hidden_states: bool | int | list[int] | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> DiSTVideoClassifierOutput:
+        """
+        Args:
+            pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, 3, height, width)` or `(batch_size, num_views, num_frames, 3, height, width)`):
+                Normalized frames. The views of a video are averaged: their probabilities for single-label and
+                multi-label problems, their outputs for regression.
+            labels (`torch.Tensor`, *optional*):
+                As in the other classifiers of transformers, by `config.problem_type`: class indices `(batch_size,)`,
+                multi-label targets or regression targets `(batch_size, num_labels)`. With the problem type
+                `"single_label_classification"` also class probabilities `(batch_size, num_labels)`, as mixup gives them.
+            interpolate_pos_encoding, output_hidden_states, output_attentions:
+                As in [`DiSTModel.forward`].
+
+        Returns:
+            [`DiSTVideoClassifierOutput`], or a tuple with `return_dict=False`.
+
+        Raises:
+            ValueError: If the shape of `pixel_values_videos` does not fit the configuration.
+        """
+        num_views = None
+        if pixel_values_videos is not None and pixel_values_videos.ndim == 6:
+            num_views = pixel_values_videos.shape[1]
+            pixel_values_videos = pixel_values_videos.flatten(0, 1)
+        outputs = self.dist(
+            pixel_values_videos,
+            interpolate_pos_encoding=interpolate_pos_encoding,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            return_dict=True,
+            **kwargs,
+        )
+        video_embeds = outputs.video_embeds
+        logits = self.classifier(video_embeds)
+        if num_views is not None:
+            video_embeds = video_embeds.unflatten(0, (-1, num_views))
+            logits = self._average_views(logits.unflatten(0, (-1, num_views)))
+
+        loss = None
+        if labels is not None:
+            loss = self._loss(labels, logits, **kwargs)
+        return DiSTVideoClassifierOutput(
+            loss=loss,
+            logits=logits,
+            video_embeds=video_embeds,
+            hidden_states=outputs.hidden_states,
+            temporal_hidden_states=outputs.temporal_hidden_states,
+            attentions=outputs.attentions,
+            video_attentions=outputs.video_attentions,
+        )
+
+    def _average_views(self, logits: torch.Tensor) -> torch.Tensor:
+        """(B, views, labels) -> (B, labels): the logits of the views' mean probabilities."""
+        num_views = logits.shape[1]
+        if self.config.problem_type == "regression":
+            return logits.mean(dim=1)
+        if self.config.problem_type == "multi_label_classification":
+            log_yes = nn.functional.logsigmoid(logits).logsumexp(dim=1)
+            log_no = nn.functional.logsigmoid(-logits).logsumexp(dim=1)
+            return log_yes - log_no
+        return logits.log_softmax(dim=-1).logsumexp(dim=1) - math.log(num_views)
+
+    def _loss(self, labels: torch.Tensor, logits: torch.Tensor, **kwargs) -> torch.Tensor:
+        soft_targets = labels.is_floating_point() and labels.shape == logits.shape
+        if soft_targets and self.config.problem_type == "single_label_classification":
+            return nn.functional.cross_entropy(logits, labels.to(logits))
+        return self.loss_function(labels, logits, self.config, **kwargs)
+
+
+__all__ = ["DiSTForVideoClassification", "DiSTModel", "DiSTPreTrainedModel"]
