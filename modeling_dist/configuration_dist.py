@@ -2,7 +2,6 @@
 """The configuration of DiST (https://arxiv.org/abs/2309.07911)."""
 
 from huggingface_hub.dataclasses import strict
-
 from transformers import CLIPVisionConfig, PreTrainedConfig
 
 

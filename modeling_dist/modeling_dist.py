@@ -6,48 +6,29 @@ C of the integration branch and M of the temporal encoder. Token tensors keep th
 """
 
 import contextlib
-import hashlib
 import math
 import os
-import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-
 from transformers import (
     AutoTokenizer,
     CLIPTextModelWithProjection,
-    CLIPVisionConfig,
     CLIPVisionModel,
-    PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, load_state_dict
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.processing_utils import Unpack
-from transformers.utils import (
-    SAFE_WEIGHTS_INDEX_NAME,
-    SAFE_WEIGHTS_NAME,
-    WEIGHTS_INDEX_NAME,
-    WEIGHTS_NAME,
-    ModelOutput,
-    TransformersKwargs,
-    cached_file,
-    logging,
-)
+from transformers.utils import ModelOutput, TransformersKwargs
 from transformers.utils.generic import can_return_tuple
-from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_files
 
 from .configuration_dist import DiSTConfig
-
-
-logger = logging.get_logger(__name__)
+from .frozen_backbone_dist import FrozenBackboneModel
 
 
 @dataclass
@@ -397,92 +378,8 @@ class DiSTTextClassifier(nn.Module):
             return self.logit_scale.float().exp() * (video_embeds @ class_embeds.T)
 
 
-def _read_checkpoint(
-    folder_or_id: str, variant: str | None = None, use_safetensors: bool | None = None, **download_kwargs
-) -> tuple[dict[str, torch.Tensor], str | None]:
-    """
-    The tensors of a checkpoint on disk or on the Hub, safetensors first, sharded or not, and the commit that they come
-    from (`None` for a folder). The tensors are mapped from the files, not read, until they are used.
-    """
-    names = []
-    if use_safetensors is not False:
-        names += [SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME]
-    if not use_safetensors:
-        names += [WEIGHTS_NAME, WEIGHTS_INDEX_NAME]
-    if variant is not None:
-        names = [name.replace(".", f".{variant}.", 1) for name in names]
-    for name in names:
-        path = cached_file(folder_or_id, name, _raise_exceptions_for_missing_entries=False, **download_kwargs)
-        if path is not None:
-            break
-    else:
-        raise OSError(f"{folder_or_id} holds no weights: none of {', '.join(names)} is there.")
-    commit_hash = extract_commit_hash(path, None)
-    paths = [path]
-    if name.endswith(".index.json") or ".index." in name:
-        paths, _ = get_checkpoint_shard_files(folder_or_id, path, **download_kwargs)
-    tensors = {}
-    for path in paths:
-        try:
-            tensors.update(load_state_dict(path))
-        except Exception as error:
-            raise OSError(f"{path} cannot be read as a checkpoint; it may be truncated: {error}") from error
-    return tensors, commit_hash
-
-
-def _read_backbone(
-    backbone: str, vision_config: CLIPVisionConfig, **download_kwargs
-) -> tuple[dict[str, torch.Tensor], str | None]:
-    """
-    The weights of a CLIP vision encoder, under the names that `CLIPVisionModel` has, from a checkpoint of the whole CLIP
-    or of its vision encoder, and the commit that they come from.
-    """
-    try:
-        tensors, commit_hash = _read_checkpoint(backbone, **download_kwargs)
-    except OSError as error:
-        raise OSError(
-            f"The spatial encoder's weights could not be loaded from `{backbone}` (revision "
-            f"{download_kwargs.get('revision') or 'main'}), which the configuration names as the backbone. If they lie "
-            f"elsewhere, pass `backbone=<folder or Hub id>` to `from_pretrained`. The cause: {error}"
-        ) from error
-    tensors = {name.removeprefix("vision_model."): tensor for name, tensor in tensors.items()}
-    with torch.device("meta"):
-        expected = CLIPVisionModel(vision_config).state_dict()
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in tensors and tensors[name].shape != tensor.shape
-    ]
-    if problems:
-        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
-        raise ValueError(
-            f"`{backbone}` is not the CLIP vision encoder that the configuration describes, or its checkpoint is "
-            f"incomplete: {shown}."
-        )
-    return {name: tensors[name] for name in expected}, commit_hash
-
-
-def _sample_weights(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-    """A few values of every tensor, in the order of the names: cheap to read, and training changes them all."""
-    samples = []
-    for name in sorted(tensors):
-        flat = tensors[name].detach().reshape(-1)
-        samples.append(flat[:: max(1, flat.numel() // 16)].float().cpu())
-    return torch.cat(samples)
-
-
-def _fingerprint(tensors: dict[str, torch.Tensor]) -> str:
-    """Checksum of the names, the shapes and a sample of the values of a backbone's weights."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(f"{name}{tuple(tensors[name].shape)}".encode())
-    digest.update(_sample_weights(tensors).numpy().tobytes())
-    return digest.hexdigest()[:32]
-
-
-class DiSTPreTrainedModel(PreTrainedModel):
-    """What both models share: initialization, which parameters are tunable, and a checkpoint in two repositories."""
+class DiSTPreTrainedModel(FrozenBackboneModel):
+    """What both models share: their initialization, and what the library has to know of them."""
 
     config: DiSTConfig
     base_model_prefix = "dist"
@@ -497,9 +394,6 @@ class DiSTPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
-
-    # A few values of the spatial encoder's weights as they were loaded, to tell on saving whether they have changed.
-    _loaded_backbone_sample: torch.Tensor | None = None
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -530,293 +424,6 @@ class DiSTPreTrainedModel(PreTrainedModel):
         # parameter of their own.
         self.base_model.spatial_encoder.initialize_weights()
         super().initialize_weights()
-
-    def is_tunable(self, name: str) -> bool:
-        """
-        Whether the parameter or buffer of that name is trained, and so saved: all but those of the frozen spatial
-        encoder. Freezing, saving, counting and the optimizer go by this.
-        """
-        return not self.config.freeze_backbone or "spatial_encoder" not in name.split(".")
-
-    def count_parameters(self) -> dict[str, int]:
-        """The number of parameters by kind: `{"frozen": …, "tunable": …}`."""
-        counts = {"frozen": 0, "tunable": 0}
-        for name, parameter in self.named_parameters():
-            counts["tunable" if self.is_tunable(name) else "frozen"] += parameter.numel()
-        return counts
-
-    def freeze_backbone(self):
-        """Freezes the spatial encoder: no gradient, evaluation mode, left out of what is saved. The default."""
-        self.config.freeze_backbone = True
-        self._mark_tunable()
-
-    def unfreeze_backbone(self):
-        """Makes the spatial encoder trainable as well. The whole model is saved from then on."""
-        self.config.freeze_backbone = False
-        self._mark_tunable()
-
-    def _mark_tunable(self):
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(self.is_tunable(name))
-        self.train(self.training)
-
-    @classmethod
-    def from_backbone(
-        cls,
-        backbone: str | os.PathLike,
-        *,
-        dtype: str | torch.dtype | None = None,
-        attn_implementation: str | None = None,
-        revision: str | None = None,
-        token: str | bool | None = None,
-        cache_dir: str | os.PathLike | None = None,
-        local_files_only: bool = False,
-        force_download: bool = False,
-        **config_kwargs,
-    ):
-        """
-        A model to train: CLIP's weights in the frozen spatial encoder, new weights in the branches.
-
-        Args:
-            backbone (`str` or `os.PathLike`):
-                Hub id or local folder of a CLIP model, or of its vision encoder.
-            dtype, attn_implementation, revision, token, cache_dir, local_files_only, force_download:
-                As in `from_pretrained`.
-            config_kwargs:
-                Values of [`DiSTConfig`]. `projection_dim` is CLIP's own unless it is given.
-
-        Raises:
-            OSError: If the backbone cannot be found or read.
-            ValueError: If its checkpoint is incomplete, or a value does not fit.
-        """
-        download_kwargs = {
-            "revision": revision,
-            "token": token,
-            "cache_dir": cache_dir,
-            "local_files_only": local_files_only,
-            "force_download": force_download,
-        }
-        backbone = os.fspath(backbone)
-        vision_config = CLIPVisionConfig.from_pretrained(backbone, **download_kwargs)
-        config_kwargs.setdefault("projection_dim", vision_config.projection_dim)
-        config = cls.config_class(vision_config=vision_config, backbone=backbone, **config_kwargs)
-        tensors, commit_hash = _read_backbone(backbone, config.vision_config, **download_kwargs)
-        options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
-        model = cls._from_config(config, dtype=dtype or torch.get_default_dtype(), **options)
-        model.base_model.spatial_encoder.load_state_dict(tensors)
-        model._remember_backbone(tensors, backbone, commit_hash)
-        return model.eval()
-
-    def _remember_backbone(self, tensors: dict[str, torch.Tensor], backbone: str, commit_hash: str | None):
-        """Writes into the configuration where the spatial encoder's weights come from, and what they are."""
-        self.config.backbone = os.path.abspath(backbone) if os.path.isdir(backbone) else backbone
-        self.config.backbone_revision = commit_hash
-        self.config.backbone_fingerprint = _fingerprint(tensors)
-        self.base_model._loaded_backbone_sample = _sample_weights(tensors)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        pretrained_model_name_or_path: str | os.PathLike | None,
-        *model_args,
-        config: PreTrainedConfig | str | os.PathLike | None = None,
-        **kwargs,
-    ):
-        """
-        Loads the tunable weights from their repository and the spatial encoder's from the one that the configuration
-        names, as one model in evaluation mode, the spatial encoder frozen. A checkpoint that holds the spatial encoder
-        too needs no second repository.
-
-        Args:
-            pretrained_model_name_or_path (`str` or `os.PathLike`):
-                Hub id or local folder.
-            config (`DiSTConfig` or `str`, *optional*):
-                Instead of the checkpoint's own configuration.
-            kwargs:
-                All that `PreTrainedModel.from_pretrained` takes (`dtype`, `device_map`, `attn_implementation`,
-                `local_files_only`, `revision`, `token`, `subfolder`, `cache_dir`, …), and values of [`DiSTConfig`], for
-                instance `backbone`, a folder or Hub id to read the spatial encoder from instead.
-
-        Raises:
-            OSError: If one of the two checkpoints cannot be found or read.
-            ValueError: If weights are missing, or the backbone is not the one that the weights were trained on.
-        """
-        if pretrained_model_name_or_path is None:
-            # Weights given as a state dict: what the base class makes of them, frozen as the configuration says.
-            loaded = super().from_pretrained(None, *model_args, config=config, **kwargs)
-            (loaded[0] if isinstance(loaded, tuple) else loaded)._mark_tunable()
-            return loaded
-        if kwargs.get("state_dict") is not None:
-            raise ValueError(
-                "`state_dict` goes with `pretrained_model_name_or_path=None`, not with a checkpoint's name."
-            )
-
-        path = os.fspath(pretrained_model_name_or_path)
-        backbone_kwargs = {
-            name: kwargs[name]
-            for name in ("cache_dir", "force_download", "local_files_only", "proxies", "token")
-            if name in kwargs
-        }
-        download_kwargs = {
-            name: kwargs[name] for name in ("revision", "subfolder") if name in kwargs
-        } | backbone_kwargs
-
-        if not isinstance(config, PreTrainedConfig):
-            # These are options of the loading, though the configuration has attributes of the same names.
-            options = ("dtype", "torch_dtype", "attn_implementation", "quantization_config")
-            held_back = {name: kwargs.pop(name) for name in options if name in kwargs}
-            config, kwargs = cls.config_class.from_pretrained(config or path, return_unused_kwargs=True, **kwargs)
-            kwargs = download_kwargs | kwargs | held_back
-        backbone = config.backbone
-
-        tensors, _ = _read_checkpoint(
-            path,
-            variant=kwargs.pop("variant", None),
-            use_safetensors=kwargs.pop("use_safetensors", None),
-            **download_kwargs,
-        )
-        if issubclass(cls, DiSTModel):
-            tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("classifier.")}
-        backbone_tensors = {
-            name.split("spatial_encoder.", 1)[1]: tensor
-            for name, tensor in tensors.items()
-            if "spatial_encoder" in name.split(".")
-        }
-        commit_hash = config.backbone_revision
-        contains_backbone = bool(backbone_tensors)
-        if not contains_backbone:
-            if backbone is None:
-                raise ValueError(
-                    f"{path} holds only the tunable weights and names no backbone. Pass `backbone=<folder or Hub id>` of "
-                    "the CLIP model that it was trained on."
-                )
-            revision = None if os.path.isdir(backbone) else config.backbone_revision
-            backbone_tensors, found_hash = _read_backbone(
-                backbone, config.vision_config, revision=revision, **backbone_kwargs
-            )
-            commit_hash = found_hash or config.backbone_revision
-            prefix = "" if issubclass(cls, DiSTModel) else f"{cls.base_model_prefix}."
-            tensors |= {f"{prefix}spatial_encoder.{name}": tensor for name, tensor in backbone_tensors.items()}
-            expected, found = config.backbone_fingerprint, _fingerprint(backbone_tensors)
-            if expected is not None and expected != found:
-                raise ValueError(
-                    f"The backbone `{backbone}` is not the one that {path} was trained on: the fingerprint of its weights "
-                    f"is {found}, the configuration has {expected} (revision {config.backbone_revision}). Pass "
-                    "`backbone=<folder or Hub id>` of the right one."
-                )
-
-        wants_info = kwargs.pop("output_loading_info", False)
-        model, info = super().from_pretrained(
-            None, *model_args, config=config, state_dict=tensors, output_loading_info=True, **kwargs
-        )
-        missing = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
-        if missing:
-            raise ValueError(
-                f"{path} lacks {len(missing)} of the weights that its configuration asks for: {', '.join(missing[:8])}"
-                f"{', …' if len(missing) > 8 else ''}."
-            )
-        model.name_or_path = model.config.name_or_path = path
-        expected = config.backbone_fingerprint
-        model._remember_backbone(backbone_tensors, backbone or "", commit_hash)
-        if contains_backbone:
-            # Weights that are not, or no longer, those of the named repository have to stay in the checkpoint.
-            model.config.backbone = backbone
-            model.config.backbone_fingerprint = expected if expected == model.config.backbone_fingerprint else None
-        model._mark_tunable()
-        return (model, info) if wants_info else model
-
-    def save_pretrained(
-        self,
-        save_directory: str | os.PathLike,
-        is_main_process: bool = True,
-        state_dict: dict[str, torch.Tensor] | None = None,
-        push_to_hub: bool = False,
-        include_backbone: bool | None = None,
-        **kwargs,
-    ):
-        """
-        Saves the tunable weights, the head and the configuration, which names the backbone. All files are written
-        aside first, so that a failure leaves a folder as it was.
-
-        Args:
-            save_directory (`str` or `os.PathLike`):
-                Folder to save to, created where it does not exist.
-            is_main_process (`bool`, defaults to `True`):
-                Whether this process writes; the others only take part in gathering sharded weights.
-            state_dict (`dict[str, torch.Tensor]`, *optional*):
-                Instead of the model's own state; left as it is.
-            push_to_hub (`bool`, defaults to `False`):
-                Whether to upload to the Hub as well, to `repo_id` (by default the folder's name).
-            include_backbone (`bool`, *optional*):
-                Whether to save the spatial encoder too. By default it is left out where its weights are those that were
-                loaded from `config.backbone`, and saved where they can be had nowhere else (random or fine-tuned).
-            kwargs:
-                What else `PreTrainedModel.save_pretrained` takes (`max_shard_size`, `variant`, `token`, …).
-
-        Raises:
-            ValueError: If the spatial encoder's weights would be lost with `include_backbone=False`, or
-                `save_directory` is a file.
-        """
-        save_directory = os.fspath(save_directory)
-        if os.path.isfile(save_directory):
-            raise ValueError(f"`save_directory` must be a folder, and {save_directory} is a file.")
-        state_dict = dict(self.state_dict() if state_dict is None else state_dict)
-
-        unchanged = self._backbone_is_unchanged(state_dict)
-        if not unchanged:
-            if include_backbone is False:
-                raise ValueError(
-                    "The spatial encoder's weights are not, or no longer, those of the backbone "
-                    f"`{self.config.backbone}`, and would be lost with `include_backbone=False`. Leave it out, or load "
-                    "the backbone with `from_pretrained` or `from_backbone`."
-                )
-            self.config.backbone_fingerprint = None
-            logger.info("The spatial encoder's weights can be had nowhere else, so the checkpoint holds them.")
-        if include_backbone is None:
-            include_backbone = not (unchanged and self.config.freeze_backbone)
-        left_out = set() if include_backbone else {name for name in state_dict if "spatial_encoder" in name.split(".")}
-        # The base class leaves these out of what it writes, and `Trainer` does not miss them when it resumes.
-        self._keys_to_ignore_on_save = left_out
-
-        os.makedirs(save_directory, exist_ok=True)
-        written_aside = tempfile.mkdtemp(prefix=".saving-", dir=save_directory)
-        try:
-            super().save_pretrained(written_aside, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
-            names = os.listdir(written_aside)
-            for name in names:
-                os.replace(os.path.join(written_aside, name), os.path.join(save_directory, name))
-        finally:
-            shutil.rmtree(written_aside)
-        if is_main_process:
-            _remove_stale_shards(save_directory, names)
-        if push_to_hub and is_main_process:
-            repo_id = kwargs.pop("repo_id", os.path.basename(os.path.abspath(save_directory)))
-            self.push_to_hub(repo_id, **{k: v for k, v in kwargs.items() if k != "variant"})
-
-    def _backbone_is_unchanged(self, state_dict: dict[str, torch.Tensor]) -> bool:
-        """Whether the spatial encoder's weights are those that `config.backbone` holds, up to the precision."""
-        loaded_sample = self.base_model._loaded_backbone_sample
-        if loaded_sample is None or not self.config.backbone or not self.config.backbone_fingerprint:
-            return False
-        tensors = {
-            k.split("spatial_encoder.", 1)[1]: v for k, v in state_dict.items() if "spatial_encoder" in k.split(".")
-        }
-        if not tensors or any(tensor.is_meta for tensor in tensors.values()):
-            # A state dict of the tunable weights alone, or weights offloaded out of reach of training.
-            return True
-        sample = _sample_weights(tensors)
-        precisions = (torch.float32, torch.bfloat16, torch.float16)
-        return any(torch.equal(sample, loaded_sample.to(dtype).float()) for dtype in precisions)
-
-
-def _remove_stale_shards(folder: str, written: list[str]):
-    """Removes the shards of an earlier save, which a loader could take for those of this one."""
-    for name in os.listdir(folder):
-        is_shard = re.fullmatch(
-            r"model(\.\w+)?(-\d{5}-of-\d{5}\.safetensors|\.safetensors\.index(\.\w+)?\.json)", name
-        )
-        if is_shard and name not in written:
-            os.remove(os.path.join(folder, name))
 
 
 class DiSTModel(DiSTPreTrainedModel):
@@ -997,6 +604,8 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
     [`DiSTModel`] with a classifier: the cosines with the class names' text embeddings (`head_type="text"`, the paper's),
     or a linear layer (`head_type="linear"`).
     """
+
+    backbone_prefix = "dist.spatial_encoder."
 
     def __init__(self, config: DiSTConfig):
         super().__init__(config)

@@ -1,0 +1,331 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""
+DiST written as the paper describes it, without regard to speed: what [`DiSTModel`] is checked against.
+
+Every module bears the name that it has in the authors' checkpoints, so that one loads as it is. The videos are
+(B, 3, T, H, W), the temporal encoder is made of three-dimensional convolutions on (B, M, T, h, w), and CLIP and the
+integration branch keep their tokens first, (1 + N, B * S, channels). The letters are those of `modeling_dist.py`.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from transformers import CLIPVisionConfig
+from transformers.activations import ACT2FN
+
+from .configuration_dist import DiSTConfig
+
+
+@dataclass
+class ReferenceDiSTOutput:
+    """
+    Output of [`ReferenceDiST`].
+
+    Args:
+        video_embeds (`torch.FloatTensor` of shape `(batch_size, projection_dim)`):
+            The video embeddings, not normalized.
+        frame_embeds (`torch.FloatTensor` of shape `(batch_size, num_spatial_frames, vision_config.projection_dim)`):
+            CLIP's image embeddings of the frames that it sees, not normalized.
+        activations (`dict[str, torch.FloatTensor]`):
+            `temporal_stem` and `temporal_block.i`, (B, M, T, h, w), and `integration_block.i`, (1 + N, B * S, C).
+    """
+
+    video_embeds: torch.FloatTensor
+    frame_embeds: torch.FloatTensor
+    activations: dict[str, torch.FloatTensor] = field(default_factory=dict)
+
+
+def _mlp(dim: int, intermediate_size: int, hidden_act: str) -> nn.Sequential:
+    return nn.Sequential(
+        OrderedDict(
+            c_fc=nn.Linear(dim, intermediate_size),
+            activation=ACT2FN[hidden_act],
+            c_proj=nn.Linear(intermediate_size, dim),
+        )
+    )
+
+
+class ReferenceCLIPBlock(nn.Module):
+    """A layer of CLIP's vision transformer."""
+
+    def __init__(self, config: CLIPVisionConfig):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attn = nn.MultiheadAttention(config.hidden_size, config.num_attention_heads)
+        self.ln_2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = _mlp(config.hidden_size, config.intermediate_size, config.hidden_act)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        normalized = self.ln_1(hidden_states)
+        hidden_states = hidden_states + self.attn(normalized, normalized, normalized, need_weights=False)[0]
+        return hidden_states + self.mlp(self.ln_2(hidden_states))
+
+
+class ReferenceCLIP(nn.Module):
+    """CLIP's vision tower in OpenAI's layout."""
+
+    def __init__(self, config: CLIPVisionConfig):
+        super().__init__()
+        dim, patch_size = config.hidden_size, config.patch_size
+        self.grid_size = config.image_size // patch_size
+        self.conv1 = nn.Conv2d(3, dim, kernel_size=patch_size, stride=patch_size, bias=False)
+        self.class_embedding = nn.Parameter(torch.randn(dim) * dim**-0.5)
+        self.positional_embedding = nn.Parameter(torch.randn(1 + self.grid_size**2, dim) * dim**-0.5)
+        self.ln_pre = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        blocks = [ReferenceCLIPBlock(config) for _ in range(config.num_hidden_layers)]
+        self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
+        self.ln_post = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.proj = nn.Parameter(torch.randn(dim, config.projection_dim) * dim**-0.5)
+
+    def _position_embeddings(self, grid_size: tuple[int, int]) -> torch.Tensor:
+        """(1 + N, D), resized where the frames do not have the size that CLIP was trained on."""
+        if grid_size == (self.grid_size, self.grid_size):
+            return self.positional_embedding
+        class_position, patch_positions = self.positional_embedding[:1], self.positional_embedding[1:]
+        # (N, D) -> (1, D, h, w) -> (new N, D)
+        patch_positions = patch_positions.T.unflatten(1, (self.grid_size, self.grid_size)).unsqueeze(0)
+        patch_positions = nn.functional.interpolate(patch_positions, grid_size, mode="bicubic", align_corners=False)
+        return torch.cat([class_position, patch_positions.squeeze(0).flatten(1).T])
+
+    def forward(self, videos: torch.Tensor, frame_stride: int) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """From (B, 3, T, H, W) to the output of every layer, (1 + N, B * S, D), and the image embeddings (B, S, P)."""
+        batch_size = videos.shape[0]
+        # (B, 3, T, H, W) -> (B * T, 3, H, W) -> (B * T, D, h, w), of which every α-th frame is used
+        patches = self.conv1(videos.transpose(1, 2).flatten(0, 1))
+        patches = patches.unflatten(0, (batch_size, -1))[:, ::frame_stride].flatten(0, 1)
+        # (B * S, D, h, w) -> (N, B * S, D)
+        grid_size = tuple(patches.shape[2:])
+        patches = patches.flatten(2).permute(2, 0, 1)
+        class_tokens = self.class_embedding.expand(1, patches.shape[1], -1)
+        hidden_states = torch.cat([class_tokens, patches]) + self._position_embeddings(grid_size).unsqueeze(1)
+        hidden_states = self.ln_pre(hidden_states)
+
+        all_hidden_states = []
+        for block in self.transformer["resblocks"]:
+            hidden_states = block(hidden_states)
+            all_hidden_states.append(hidden_states)
+        frame_embeds = self.ln_post(hidden_states[0]) @ self.proj
+        return all_hidden_states, frame_embeds.unflatten(0, (batch_size, -1))
+
+
+class ReferenceTemporalBlock(nn.Module):
+    """T-Block."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        dim, kernel_size = config.temporal_dim, config.temporal_kernel_size
+        intermediate_size = int(dim * config.temporal_mlp_ratio)
+        self.ln = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.temporal_net = nn.Sequential(
+            OrderedDict(
+                c_fc1=nn.Conv3d(dim, intermediate_size, (kernel_size, 1, 1), padding=(kernel_size // 2, 0, 0)),
+                activation=ACT2FN[config.hidden_act],
+                c_fc2=nn.Conv3d(intermediate_size, dim, (1, 3, 3), padding=(0, 1, 1)),
+            )
+        )
+        self.activation = ACT2FN[config.hidden_act]
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        # (B, M, T, h, w) -> (B, T, h, w, M) and back: a LayerNorm takes its channels last
+        normalized = self.ln(hidden_states.permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
+        return self.activation(hidden_states + self.temporal_net(normalized))
+
+
+class ReferenceIntegrationToTemporal(nn.Module):
+    """What a temporal block's output gains from the integration branch."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        self.frame_stride = config.spatial_frame_stride
+        self.linear_fuse = nn.Linear(config.integration_dim, config.temporal_dim)
+
+    def forward(self, hidden_states: torch.Tensor, batch_size: int, grid_size: tuple[int, int]) -> torch.Tensor:
+        feedback = self.linear_fuse(hidden_states[1:])
+        # (N, B * S, M) -> (B, M, S, h, w) -> (B, M, T, h, w)
+        feedback = feedback.unflatten(0, grid_size).unflatten(2, (batch_size, -1)).permute(2, 4, 3, 0, 1)
+        return feedback.repeat_interleave(self.frame_stride, dim=2)
+
+
+class ReferenceTemporalToIntegration(nn.Module):
+    """What the integration branch gains from a temporal block's output."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        stride, dim = config.spatial_frame_stride, config.integration_dim
+        self.linear_fuse = nn.Conv3d(config.temporal_dim, dim, (stride, 1, 1), stride=(stride, 1, 1))
+        self.cls_token = nn.Parameter(torch.randn(1, 1, config.num_spatial_frames, dim) * dim**-0.5)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        # (B, M, T, h, w) -> (B, C, S, h, w) -> (N, B * S, C)
+        fused = self.linear_fuse(hidden_states).flatten(3).permute(3, 0, 2, 1).flatten(1, 2)
+        class_tokens = self.cls_token.expand(-1, hidden_states.shape[0], -1, -1).flatten(1, 2)
+        return torch.cat([class_tokens, fused])
+
+
+class ReferenceIntegrationBlock(nn.Module):
+    """I-Block."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        dim, kernel_size = config.integration_dim, config.temporal_kernel_size
+        intermediate_size = int(dim * config.integration_temporal_mlp_ratio)
+        padding = (kernel_size // 2, 0, 0)
+        self.ln = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.ffn = _mlp(dim, int(dim * config.integration_mlp_ratio), config.hidden_act)
+        self.ln_temporal = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.temporal_ffn = nn.Sequential(
+            OrderedDict(
+                c_fc1=nn.Conv3d(dim, intermediate_size, 1),
+                c_fc2=nn.Conv3d(intermediate_size, intermediate_size, (kernel_size, 1, 1), padding=padding),
+                activation=ACT2FN[config.hidden_act],
+                c_proj=nn.Conv3d(intermediate_size, dim, 1),
+            )
+        )
+
+    def forward(self, hidden_states: torch.Tensor, batch_size: int) -> torch.Tensor:
+        # (1 + N, B * S, C) -> (B, C, S, 1 + N, 1) and back: one column of tokens per frame
+        columns = self.ln_temporal(hidden_states).unflatten(1, (batch_size, -1)).permute(1, 3, 2, 0).unsqueeze(-1)
+        along_frames = self.temporal_ffn(columns).squeeze(-1).permute(3, 0, 2, 1).flatten(1, 2)
+        return self.ffn(self.ln(hidden_states)) + along_frames
+
+
+class ReferenceTokenAttention(nn.Module):
+    """One token looks at a context; the same LayerNorm for both."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.integration_dim, eps=config.layer_norm_eps)
+        self.attn = nn.MultiheadAttention(config.integration_dim, config.num_attention_heads)
+
+    def forward(self, token: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        context = self.ln_1(context)
+        return token + self.attn(self.ln_1(token), context, context, need_weights=False)[0]
+
+
+class ReferencePoolingLayer(nn.Module):
+    """A layer of the adaptive pooling: within each frame, then over the frames."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        dim = config.integration_dim
+        self.spatial_transformer = ReferenceTokenAttention(config)
+        self.ln_out_spat_cls_token = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.output_map_spatial_cls_token = _mlp(dim, 4 * dim, config.hidden_act)
+        self.positional_embedding = nn.Parameter(torch.randn(1, config.num_spatial_frames, dim) * dim**-0.5)
+        self.temporal_transformer = ReferenceTokenAttention(config)
+        self.ln_out_temp_cls_token = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.output_map_cls_token = _mlp(dim, 4 * dim, config.hidden_act)
+
+    def forward(
+        self, video_token: torch.Tensor, frame_tokens: torch.Tensor, hidden_states: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """On (1, B, C), (1, B * S, C) and (1 + N, B * S, C)."""
+        frame_tokens = self.spatial_transformer(frame_tokens, hidden_states)
+        frame_tokens = frame_tokens + self.output_map_spatial_cls_token(self.ln_out_spat_cls_token(frame_tokens))
+        # (1, B * S, C) -> (B, S, C) -> (S, B, C)
+        frames = frame_tokens.squeeze(0).unflatten(0, (video_token.shape[1], -1)) + self.positional_embedding
+        video_token = self.temporal_transformer(video_token, frames.transpose(0, 1))
+        video_token = video_token + self.output_map_cls_token(self.ln_out_temp_cls_token(video_token))
+        return video_token, frame_tokens
+
+
+class ReferenceDiSTNet(nn.Module):
+    """All that is trained: the temporal encoder, the integration branch and the pooling."""
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        self.selected_layers = config.selected_layers
+        dim, num_layers = config.integration_dim, config.num_hidden_layers
+        spatial_dim, patch_size = config.vision_config.hidden_size, config.vision_config.patch_size
+        kernel_size = config.temporal_stem_kernel_size
+        self.temporal_stem = nn.Conv3d(
+            3,
+            config.temporal_dim,
+            kernel_size=(kernel_size, patch_size, patch_size),
+            stride=(1, patch_size, patch_size),
+            padding=(kernel_size // 2, 0, 0),
+        )
+        self.input_linears = nn.ModuleList([nn.Linear(spatial_dim, dim) for _ in range(num_layers)])
+        self.temporal_nets = nn.ModuleList([ReferenceTemporalBlock(config) for _ in range(num_layers)])
+        # Nothing reads what the last of these gives, and the authors' checkpoints hold its weights all the same.
+        self.integration2temporal_nets = nn.ModuleList(
+            [ReferenceIntegrationToTemporal(config) for _ in range(num_layers)]
+        )
+        self.temporal2integration_nets = nn.ModuleList(
+            [ReferenceTemporalToIntegration(config) for _ in range(num_layers)]
+        )
+        self.integration_nets = nn.ModuleList([ReferenceIntegrationBlock(config) for _ in range(num_layers)])
+        self.aggregated_cls_token = nn.Parameter(torch.randn(1, 1, dim) * dim**-0.5)
+        self.aggregated_spatial_cls_token = nn.Parameter(torch.randn(1, 1, dim) * dim**-0.5)
+        self.adapooling_nets = nn.ModuleList(
+            [ReferencePoolingLayer(config) for _ in range(config.num_pooling_layers)]
+        )
+        self.proj_spatial_cls_token = nn.Linear(spatial_dim, dim)
+        self.ln_post = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.proj = nn.Parameter(torch.randn(dim, config.projection_dim) * dim**-0.5)
+
+    def forward(
+        self, videos: torch.Tensor, spatial_hidden_states: list[torch.Tensor], activations: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """From (B, 3, T, H, W) and CLIP's layers' outputs to (B, projection_dim), noting the activations."""
+        batch_size = videos.shape[0]
+        temporal = activations["temporal_stem"] = self.temporal_stem(videos)
+        grid_size = tuple(temporal.shape[3:])
+        integration = 0
+        for i, layer in enumerate(self.selected_layers):
+            temporal = activations[f"temporal_block.{i}"] = self.temporal_nets[i](temporal)
+            integration_inputs = self.input_linears[i](spatial_hidden_states[layer]) + integration
+            fused = integration_inputs + self.temporal2integration_nets[i](temporal)
+            if i < len(self.selected_layers) - 1:
+                temporal = temporal + self.integration2temporal_nets[i](integration_inputs, batch_size, grid_size)
+            integration = activations[f"integration_block.{i}"] = self.integration_nets[i](fused, batch_size)
+
+        pooled = integration + fused
+        video_token = self.aggregated_cls_token.expand(-1, batch_size, -1)
+        frame_tokens = self.aggregated_spatial_cls_token.expand(-1, pooled.shape[1], -1)
+        for pooling_layer in self.adapooling_nets:
+            video_token, frame_tokens = pooling_layer(video_token, frame_tokens, pooled)
+
+        # (B * S, D) -> (B, S, C) -> (B, C)
+        class_tokens = self.proj_spatial_cls_token(spatial_hidden_states[self.selected_layers[-1]][0])
+        class_tokens = class_tokens.unflatten(0, (batch_size, -1)).mean(dim=1)
+        return self.ln_post(video_token.squeeze(0) + class_tokens) @ self.proj
+
+
+class ReferenceDiST(nn.Module):
+    """
+    DiST up to the video embedding, in the plainest form and under the authors' names: its state dict is what follows
+    `backbone.base_encoder.` in one of their checkpoints, without the text tower. Slow; for checking [`DiSTModel`].
+
+    The weights of `ReferenceDiST(config)` are random at a scale at which every part of the model matters to the output,
+    not initialized for training. The vision tower is frozen.
+    """
+
+    def __init__(self, config: DiSTConfig):
+        super().__init__()
+        self.frame_stride = config.spatial_frame_stride
+        self.visual = ReferenceCLIP(config.vision_config).requires_grad_(False)
+        self.dist_net = ReferenceDiSTNet(config)
+
+    def forward(self, videos: torch.FloatTensor, output_activations: bool = True) -> ReferenceDiSTOutput:
+        """
+        Args:
+            videos (`torch.FloatTensor` of shape `(batch_size, 3, num_frames, height, width)`):
+                Normalized frames. CLIP's position embeddings are resized to frames of another size than its own.
+            output_activations (`bool`, defaults to `True`):
+                Whether to return the activations.
+
+        Returns:
+            [`ReferenceDiSTOutput`]
+        """
+        with torch.no_grad():
+            spatial_hidden_states, frame_embeds = self.visual(videos, self.frame_stride)
+        activations = {}
+        video_embeds = self.dist_net(videos, spatial_hidden_states, activations)
+        return ReferenceDiSTOutput(video_embeds, frame_embeds, activations if output_activations else {})
+
+
+__all__ = ["ReferenceDiST", "ReferenceDiSTOutput"]
