@@ -8,11 +8,10 @@ integration branch keep their tokens first, (1 + N, B * S, channels). The letter
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import nn
-
 from transformers import CLIPVisionConfig
 from transformers.activations import ACT2FN
 
@@ -31,11 +30,12 @@ class ReferenceDiSTOutput:
             CLIP's image embeddings of the frames that it sees, not normalized.
         activations (`dict[str, torch.FloatTensor]`):
             `temporal_stem` and `temporal_block.i`, (B, M, T, h, w), and `integration_block.i`, (1 + N, B * S, C).
+            Empty with `output_activations=False`.
     """
 
     video_embeds: torch.FloatTensor
     frame_embeds: torch.FloatTensor
-    activations: dict[str, torch.FloatTensor] = field(default_factory=dict)
+    activations: dict[str, torch.FloatTensor]
 
 
 def _mlp(dim: int, intermediate_size: int, hidden_act: str) -> nn.Sequential:
@@ -260,28 +260,31 @@ class ReferenceDiSTNet(nn.Module):
         self.integration_nets = nn.ModuleList([ReferenceIntegrationBlock(config) for _ in range(num_layers)])
         self.aggregated_cls_token = nn.Parameter(torch.randn(1, 1, dim) * dim**-0.5)
         self.aggregated_spatial_cls_token = nn.Parameter(torch.randn(1, 1, dim) * dim**-0.5)
-        self.adapooling_nets = nn.ModuleList(
-            [ReferencePoolingLayer(config) for _ in range(config.num_pooling_layers)]
-        )
+        self.adapooling_nets = nn.ModuleList([ReferencePoolingLayer(config) for _ in range(config.num_pooling_layers)])
         self.proj_spatial_cls_token = nn.Linear(spatial_dim, dim)
         self.ln_post = nn.LayerNorm(dim, eps=config.layer_norm_eps)
         self.proj = nn.Parameter(torch.randn(dim, config.projection_dim) * dim**-0.5)
 
     def forward(
-        self, videos: torch.Tensor, spatial_hidden_states: list[torch.Tensor], activations: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        """From (B, 3, T, H, W) and CLIP's layers' outputs to (B, projection_dim), noting the activations."""
+        self, videos: torch.Tensor, spatial_hidden_states: list[torch.Tensor], output_activations: bool
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """From (B, 3, T, H, W) and CLIP's layers' outputs to (B, projection_dim) and the activations."""
         batch_size = videos.shape[0]
-        temporal = activations["temporal_stem"] = self.temporal_stem(videos)
+        temporal = self.temporal_stem(videos)
+        activations = {"temporal_stem": temporal} if output_activations else {}
         grid_size = tuple(temporal.shape[3:])
         integration = 0
         for i, layer in enumerate(self.selected_layers):
-            temporal = activations[f"temporal_block.{i}"] = self.temporal_nets[i](temporal)
+            temporal_output = self.temporal_nets[i](temporal)
             integration_inputs = self.input_linears[i](spatial_hidden_states[layer]) + integration
-            fused = integration_inputs + self.temporal2integration_nets[i](temporal)
+            fused = integration_inputs + self.temporal2integration_nets[i](temporal_output)
             if i < len(self.selected_layers) - 1:
-                temporal = temporal + self.integration2temporal_nets[i](integration_inputs, batch_size, grid_size)
-            integration = activations[f"integration_block.{i}"] = self.integration_nets[i](fused, batch_size)
+                feedback = self.integration2temporal_nets[i](integration_inputs, batch_size, grid_size)
+                temporal = temporal_output + feedback
+            integration = self.integration_nets[i](fused, batch_size)
+            if output_activations:
+                activations[f"temporal_block.{i}"] = temporal_output
+                activations[f"integration_block.{i}"] = integration
 
         pooled = integration + fused
         video_token = self.aggregated_cls_token.expand(-1, batch_size, -1)
@@ -292,7 +295,7 @@ class ReferenceDiSTNet(nn.Module):
         # (B * S, D) -> (B, S, C) -> (B, C)
         class_tokens = self.proj_spatial_cls_token(spatial_hidden_states[self.selected_layers[-1]][0])
         class_tokens = class_tokens.unflatten(0, (batch_size, -1)).mean(dim=1)
-        return self.ln_post(video_token.squeeze(0) + class_tokens) @ self.proj
+        return self.ln_post(video_token.squeeze(0) + class_tokens) @ self.proj, activations
 
 
 class ReferenceDiST(nn.Module):
@@ -323,9 +326,8 @@ class ReferenceDiST(nn.Module):
         """
         with torch.no_grad():
             spatial_hidden_states, frame_embeds = self.visual(videos, self.frame_stride)
-        activations = {}
-        video_embeds = self.dist_net(videos, spatial_hidden_states, activations)
-        return ReferenceDiSTOutput(video_embeds, frame_embeds, activations if output_activations else {})
+        video_embeds, activations = self.dist_net(videos, spatial_hidden_states, output_activations)
+        return ReferenceDiSTOutput(video_embeds, frame_embeds, activations)
 
 
 __all__ = ["ReferenceDiST", "ReferenceDiSTOutput"]
