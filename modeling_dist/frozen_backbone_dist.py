@@ -82,35 +82,27 @@ def read_checkpoint(
     return tensors, extract_commit_hash(path, None)
 
 
-def read_backbone(
-    backbone: str, vision_config: CLIPVisionConfig, **download_kwargs
-) -> tuple[dict[str, torch.Tensor], str | None]:
+def select_weights(
+    tensors: dict[str, torch.Tensor], source: str, model_class: type[PreTrainedModel], config: PreTrainedConfig
+) -> dict[str, torch.Tensor]:
     """
-    The weights of CLIP's vision encoder under the names that `CLIPVisionModel` has, and the commit that they come from.
+    The weights of one part of CLIP, under the names that its class has.
 
     Args:
-        backbone (`str`):
-            Local folder or Hub id of a checkpoint of the whole CLIP, or of its vision encoder alone.
-        vision_config (`CLIPVisionConfig`):
-            What the encoder has to look like.
-        download_kwargs:
-            As in [`read_checkpoint`].
+        tensors (`dict[str, torch.Tensor]`):
+            A checkpoint of the whole CLIP, or of that part.
+        source (`str`):
+            Where it comes from, for the error.
+        model_class (`type[PreTrainedModel]`), config (`PreTrainedConfig`):
+            The part: `CLIPVisionModel` or `CLIPTextModelWithProjection`.
 
     Raises:
-        OSError: If there is no such checkpoint, or it cannot be read.
         ValueError: If tensors are missing or have another shape.
     """
-    try:
-        tensors, commit_hash = read_checkpoint(backbone, **download_kwargs)
-    except OSError as error:
-        raise OSError(
-            f"The backbone's weights could not be loaded from `{backbone}` (revision "
-            f"{download_kwargs.get('revision') or 'main'}). If they lie elsewhere, pass `backbone=<folder or Hub id>`, "
-            f"with `backbone_revision` if it is another repository. The cause: {error}"
-        ) from error
-    tensors = {name.removeprefix("vision_model."): tensor for name, tensor in tensors.items()}
     with torch.device("meta"):
-        expected = CLIPVisionModel(vision_config).state_dict()
+        expected = model_class(config).state_dict()
+    if model_class is CLIPVisionModel:
+        tensors = {name.removeprefix("vision_model."): tensor for name, tensor in tensors.items()}
     problems = [f"{name} is missing" for name in expected if name not in tensors]
     problems += [
         f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
@@ -119,10 +111,10 @@ def read_backbone(
     ]
     if problems:
         raise ValueError(
-            f"`{backbone}` is not the CLIP vision encoder that the configuration describes, or its checkpoint is "
-            f"incomplete: {_some(problems)}."
+            f"`{source}` holds no complete {model_class.__name__} of the sizes that the configuration gives: "
+            f"{_some(problems)}."
         )
-    return {name: tensors[name] for name in expected}, commit_hash
+    return {name: tensors[name] for name in expected}
 
 
 def _some(items: list[str], limit: int = 8) -> str:
@@ -228,9 +220,12 @@ class FrozenBackboneModel(PreTrainedModel):
         }
         backbone = os.fspath(backbone)
         vision_config = CLIPVisionConfig.from_pretrained(backbone, **download_kwargs)
+        tensors, commit_hash = read_checkpoint(backbone, **download_kwargs)
+        if "visual_projection.weight" in tensors:
+            vision_config.projection_dim = len(tensors["visual_projection.weight"])
         config_kwargs.setdefault("projection_dim", vision_config.projection_dim)
         config = cls.config_class(vision_config=vision_config, backbone=backbone, **config_kwargs)
-        tensors, commit_hash = read_backbone(backbone, config.vision_config, **download_kwargs)
+        tensors = select_weights(tensors, backbone, CLIPVisionModel, config.vision_config)
         options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
         model = cls._from_config(config, dtype=dtype or torch.float32, **options)
         model.base_model.spatial_encoder.load_state_dict(tensors)
@@ -336,9 +331,15 @@ class FrozenBackboneModel(PreTrainedModel):
                 "`backbone=<folder or Hub id>` of the CLIP model that it was trained on."
             )
         revision = None if os.path.isdir(config.backbone) else config.backbone_revision
-        tensors, commit_hash = read_backbone(
-            config.backbone, config.vision_config, revision=revision, **download_kwargs
-        )
+        try:
+            tensors, commit_hash = read_checkpoint(config.backbone, revision=revision, **download_kwargs)
+        except OSError as error:
+            raise OSError(
+                f"The backbone's weights could not be loaded from `{config.backbone}` (revision {revision or 'main'}). "
+                "If they lie elsewhere, pass `backbone=<folder or Hub id>`, with `backbone_revision` if it is another "
+                f"repository. The cause: {error}"
+            ) from error
+        tensors = select_weights(tensors, config.backbone, CLIPVisionModel, config.vision_config)
         fingerprint = fingerprint_weights(tensors)
         if config.backbone_fingerprint not in (None, fingerprint):
             raise ValueError(

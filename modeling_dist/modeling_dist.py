@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from transformers import (
     AutoTokenizer,
+    CLIPTextConfig,
     CLIPTextModelWithProjection,
     CLIPVisionModel,
     PreTrainedModel,
@@ -28,7 +29,7 @@ from transformers.utils import ModelOutput, TransformersKwargs
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_dist import DiSTConfig
-from .frozen_backbone_dist import FrozenBackboneModel
+from .frozen_backbone_dist import FrozenBackboneModel, read_checkpoint, select_weights
 
 
 @dataclass
@@ -699,14 +700,13 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
             if download_kwargs.get("revision") is None or os.path.isdir(source):
                 download_kwargs.pop("revision", None)
             tokenizer = source if tokenizer is None else tokenizer
-            text_model, info = CLIPTextModelWithProjection.from_pretrained(
-                source, output_loading_info=True, **download_kwargs
-            )
-            if info["missing_keys"]:
-                raise ValueError(
-                    f"`{source}` holds no complete CLIP text encoder: {len(info['missing_keys'])} of its weights are "
-                    f"missing, for instance {min(info['missing_keys'])}. Pass `text_model` or `class_embeds`."
-                )
+            text_config = CLIPTextConfig.from_pretrained(source, **download_kwargs)
+            tensors, _ = read_checkpoint(os.fspath(source), **download_kwargs)
+            if "text_projection.weight" in tensors:
+                text_config.projection_dim = len(tensors["text_projection.weight"])
+            tensors = select_weights(tensors, source, CLIPTextModelWithProjection, text_config)
+            text_model = CLIPTextModelWithProjection(text_config)
+            text_model.load_state_dict(tensors)
         if tokenizer is None:
             raise ValueError("`tokenizer` must be given along with a `text_model` that is already loaded.")
         if isinstance(tokenizer, (str, os.PathLike)):

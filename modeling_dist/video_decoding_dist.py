@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from huggingface_hub import get_session
-
 from transformers.utils import logging
 
 
@@ -191,7 +190,9 @@ def decode_video(
         raise ValueError(f'`decoder` must be "auto" or one of {", ".join(DECODERS)}, got "{decoder}".')
     available = available_decoders()
     if not available or decoder not in ("auto", *available):
-        what = "None of decord, torchcodec and PyAV" if decoder == "auto" else f"The decoder {decoder} cannot be used: it"
+        what = (
+            "None of decord, torchcodec and PyAV" if decoder == "auto" else f"The decoder {decoder} cannot be used: it"
+        )
         raise ImportError(
             f"{what} is{' not' if decoder != 'auto' else ''} installed and working. Install PyAV with `pip install av` "
             "(any platform), decord with `pip install decord` (Linux and Windows on x86-64), or torchcodec with "
@@ -232,7 +233,9 @@ def decode_video(
         # (frames, height, width, 3) -> (frames, 3, height, width)
         tensor = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
         return DecodedVideo(tensor, indices, total_num_frames, fps, candidate)
-    raise VideoDecodingError(f"The video {name} cannot be decoded; it may be corrupted or truncated. {'; '.join(reasons)}")
+    raise VideoDecodingError(
+        f"The video {name} cannot be decoded; it may be corrupted or truncated. {'; '.join(reasons)}"
+    )
 
 
 __all__ = ["DecodedVideo", "VideoDecodingError", "available_decoders", "decode_video"]

@@ -7,7 +7,6 @@ import os
 import numpy as np
 import torch
 from huggingface_hub.dataclasses import validate_typed_dict
-
 from transformers.image_processing_utils import BatchFeature, get_size_dict
 from transformers.image_utils import (
     OPENAI_CLIP_MEAN,
@@ -396,7 +395,9 @@ class DiSTVideoProcessor(BaseVideoProcessor):
             corners = {} if mode == "nearest" else {"align_corners": False}
             # Without antialiasing, which is what the weights were trained on.
             frames = torch.nn.functional.interpolate(frames, size=size, mode=mode, **corners)
-        views = _crop(frames, options["crop_size"], options["num_crops"]) if options["do_center_crop"] else frames[None]
+        views = (
+            _crop(frames, options["crop_size"], options["num_crops"]) if options["do_center_crop"] else frames[None]
+        )
         if options["do_normalize"]:
             mean, std = (
                 torch.as_tensor(options[name], dtype=torch.float32, device=views.device).view(-1, 1, 1)
@@ -422,7 +423,7 @@ def _check_options(options: dict):
         raise ValueError("`num_clips` greater than 1 needs `do_sample_frames=True`.")
     if options["fps"] is not None:
         raise ValueError(
-            '`fps` is not supported: frames are taken by `num_frames`, over the whole video, or with '
+            "`fps` is not supported: frames are taken by `num_frames`, over the whole video, or with "
             '`frame_sampling="dense"` every `frame_step` frames at 30 per second.'
         )
     if options["do_resize"] and options["resample"] not in INTERPOLATION_MODES:
@@ -444,7 +445,9 @@ def _list_videos(videos) -> list:
             f"or 5 for a batch, got shape {tuple(videos.shape)}."
         )
     if isinstance(videos, (list, tuple)):
-        is_frame = [is_pil_image(item) or (isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim == 3) for item in videos]
+        is_frame = [
+            is_pil_image(item) or (isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim == 3) for item in videos
+        ]
         if videos and all(is_frame):
             frames = [torch.as_tensor(np.asarray(f)) if not isinstance(f, torch.Tensor) else f for f in videos]
             shapes = {tuple(frame.shape) for frame in frames}
@@ -470,7 +473,9 @@ def _list_metadata(metadata, num_videos: int) -> list[VideoMetadata | None]:
     return [item if item is None or isinstance(item, VideoMetadata) else VideoMetadata(**item) for item in flat]
 
 
-def _to_channels_first(video: np.ndarray | torch.Tensor, input_data_format: str | ChannelDimension | None) -> torch.Tensor:
+def _to_channels_first(
+    video: np.ndarray | torch.Tensor, input_data_format: str | ChannelDimension | None
+) -> torch.Tensor:
     video = torch.from_numpy(np.ascontiguousarray(video)) if isinstance(video, np.ndarray) else video
     if len(video) == 0:
         raise ValueError(f"A video must have at least one frame, got shape {tuple(video.shape)}.")

@@ -1,0 +1,101 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""Tiny models and videos made on the spot, for the demo, the tests and trying things out without a download."""
+
+import json
+import os
+
+import numpy as np
+import torch
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+
+def make_tiny_clip(folder: str | os.PathLike, seed: int = 0, **vision_kwargs) -> str:
+    """
+    Writes a CLIP with random weights and a tokenizer of single letters to a folder, laid out as CLIP's repositories are.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            Where to.
+        seed (`int`, defaults to 0):
+            Of the weights; the state of torch's own generator is left as it was.
+        vision_kwargs:
+            Values of `CLIPVisionConfig`. By default 3 layers of width 64 on images of 32 pixels with patches of 8.
+
+    Returns:
+        `str`: The folder.
+    """
+    os.makedirs(folder, exist_ok=True)
+    letters = list(bytes_to_unicode().values())
+    vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    with open(os.path.join(folder, "vocab.json"), "w", encoding="utf-8") as file:
+        json.dump({token: index for index, token in enumerate(vocabulary)}, file)
+    with open(os.path.join(folder, "merges.txt"), "w", encoding="utf-8") as file:
+        file.write("#version: 0.2\n")
+    CLIPTokenizer.from_pretrained(folder).save_pretrained(folder)
+
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    tokens = {"bos_token_id": len(vocabulary) - 2, "eos_token_id": len(vocabulary) - 1}
+    config = CLIPConfig(
+        text_config={**sizes, **tokens, "pad_token_id": tokens["eos_token_id"], "vocab_size": len(vocabulary)},
+        vision_config={
+            **sizes,
+            "num_hidden_layers": 3,
+            "image_size": 32,
+            "patch_size": 8,
+            "projection_dim": 48,
+            **vision_kwargs,
+        },
+        projection_dim=vision_kwargs.get("projection_dim", 48),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        CLIPModel(config).save_pretrained(folder)
+    return os.fspath(folder)
+
+
+def tiny_config_kwargs() -> dict:
+    """Values of `DiSTConfig` that go with [`make_tiny_clip`]."""
+    return {
+        "num_frames": 8,
+        "integration_dim": 64,
+        "temporal_dim": 16,
+        "num_pooling_layers": 2,
+    }
+
+
+def write_video(path: str | os.PathLike, frames: np.ndarray, fps: int = 25) -> str:
+    """
+    Encodes frames as H.264 (the container follows from the name).
+
+    Args:
+        path (`str` or `os.PathLike`):
+            The file.
+        frames (`np.ndarray` of shape `(frames, height, width, 3)`):
+            RGB, uint8; height and width even.
+        fps (`int`, defaults to 25):
+            Frames per second.
+
+    Returns:
+        `str`: The file.
+    """
+    import av
+
+    with av.open(os.fspath(path), mode="w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return os.fspath(path)
+
+
+def moving_square(num_frames: int = 40, height: int = 48, width: int = 64) -> np.ndarray:
+    """A bright square that crosses a dark frame from left to right: `(num_frames, height, width, 3)` uint8."""
+    frames = np.full((num_frames, height, width, 3), 24, dtype=np.uint8)
+    edge = height // 3
+    for index, frame in enumerate(frames):
+        left = round(index * (width - edge) / max(num_frames - 1, 1))
+        frame[edge : 2 * edge, left : left + edge] = (230, 160, 40)
+    return frames
