@@ -116,6 +116,8 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.rounds < 1 or min(arguments.batch_size) < 1:
         parser.error("--rounds and --batch_size must be at least 1")
+    if "float32" in arguments.dtype and set(arguments.attn_implementation) == {"flash_attention_2"}:
+        parser.error("flash_attention_2 does not know float32: give --dtype bfloat16 or float16, or sdpa as well")
     return arguments
 
 

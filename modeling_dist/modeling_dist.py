@@ -120,14 +120,10 @@ class DiSTTemporalMLP(nn.Module):
         self.activation_fn = ACT2FN[config.hidden_act]
         self.fc2 = nn.Linear(intermediate_size, config.integration_dim)
 
-    def forward(self, hidden_states: torch.Tensor, num_frames: int) -> torch.Tensor:
-        input_shape = hidden_states.shape
-        hidden_states = self.fc1(hidden_states)
-        # (B * S, 1 + N, channels) -> (B, channels, S, 1 + N): an image of frames by tokens, in channels-last memory
-        hidden_states = hidden_states.unflatten(0, (-1, num_frames)).permute(0, 3, 1, 2)
-        hidden_states = self.temporal_conv(hidden_states)
-        hidden_states = self.activation_fn(hidden_states.permute(0, 2, 3, 1).flatten(0, 1))
-        return self.fc2(hidden_states).view(input_shape)
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        # (B, S, 1 + N, channels) -> (B, channels, S, 1 + N): an image of frames by tokens, in channels-last memory
+        hidden_states = self.temporal_conv(self.fc1(hidden_states).permute(0, 3, 1, 2))
+        return self.fc2(self.activation_fn(hidden_states.permute(0, 2, 3, 1)))
 
 
 class DiSTTemporalBlock(nn.Module):
@@ -166,10 +162,8 @@ class DiSTIntegrationBlock(nn.Module):
         self.temporal_layernorm = nn.LayerNorm(config.integration_dim, eps=config.layer_norm_eps)
         self.temporal_mlp = DiSTTemporalMLP(config)
 
-    def forward(self, hidden_states: torch.Tensor, num_frames: int) -> torch.Tensor:
-        return self.mlp(self.layernorm(hidden_states)) + self.temporal_mlp(
-            self.temporal_layernorm(hidden_states), num_frames
-        )
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return self.mlp(self.layernorm(hidden_states)) + self.temporal_mlp(self.temporal_layernorm(hidden_states))
 
 
 class DiSTLayer(GradientCheckpointingLayer):
@@ -199,29 +193,28 @@ class DiSTLayer(GradientCheckpointingLayer):
         grid_size: tuple[int, int],
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """
-        From Z (B, T, N, M), X (B * S, 1 + N, D) and R (B * S, 1 + N, C; `None` in the first layer) to the integration
+        From Z (B, T, N, M), X (B * S, 1 + N, D) and R (B, S, 1 + N, C; `None` in the first layer) to the integration
         block's output R, its input U, the temporal block's output Z', and Z' with the integration branch's feedback.
         """
         temporal_hidden_states = self.temporal_block(temporal_hidden_states, grid_size)
 
-        hidden_states = self.input_projection(spatial_hidden_states)
+        hidden_states = self.input_projection(spatial_hidden_states).unflatten(0, (-1, self.num_spatial_frames))
         if integration_hidden_states is not None:
             hidden_states = hidden_states + integration_hidden_states
 
         next_temporal_hidden_states = temporal_hidden_states
         if self.integration_to_temporal is not None:
-            feedback = self.integration_to_temporal(hidden_states)[:, 1:]
-            # (B * S, N, M) -> (B, S, 1, N, M), added to each of the α frames that a spatial frame stands for
-            feedback = feedback.unflatten(0, (-1, self.num_spatial_frames)).unsqueeze(2)
+            # (B, S, 1 + N, M) -> (B, S, 1, N, M), added to each of the α frames that a spatial frame stands for
+            feedback = self.integration_to_temporal(hidden_states)[:, :, 1:].unsqueeze(2)
             by_spatial_frame = temporal_hidden_states.unflatten(1, (self.num_spatial_frames, -1))
             next_temporal_hidden_states = (by_spatial_frame + feedback).flatten(1, 2)
 
         # (B, T, N, M) -> (B, M, T, N) -> (B, C, S, N) -> (B, S, N, C)
         fused = self.temporal_to_integration(temporal_hidden_states.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         class_tokens = self.class_token.to(fused.dtype).expand(fused.shape[0], -1, -1, -1)
-        hidden_states = hidden_states + torch.cat([class_tokens, fused], dim=2).flatten(0, 1)
+        hidden_states = hidden_states + torch.cat([class_tokens, fused], dim=2)
 
-        integration_hidden_states = self.integration_block(hidden_states, self.num_spatial_frames)
+        integration_hidden_states = self.integration_block(hidden_states)
         return integration_hidden_states, hidden_states, temporal_hidden_states, next_temporal_hidden_states
 
 
@@ -373,7 +366,9 @@ class DiSTTextClassifier(nn.Module):
         self.logit_scale = nn.Buffer(torch.empty(()))
 
     def forward(self, video_embeds: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device_type=video_embeds.device.type, enabled=False):
+        device_type = video_embeds.device.type
+        has_autocast = torch.amp.is_autocast_available(device_type)
+        with torch.autocast(device_type, enabled=False) if has_autocast else contextlib.nullcontext():
             video_embeds = nn.functional.normalize(video_embeds.float(), dim=-1)
             class_embeds = nn.functional.normalize(self.class_embeds.float(), dim=-1)
             return self.logit_scale.float().exp() * (video_embeds @ class_embeds.T)
@@ -549,20 +544,16 @@ class DiSTModel(DiSTPreTrainedModel):
                 temporal_hidden_states,
             ) = self.layers[layer_idx](temporal_hidden_states, features, integration_hidden_states, grid_size)
             if wanted is not None:
-                all_hidden_states += (
-                    integration_hidden_states.unflatten(0, (-1, config.num_spatial_frames))
-                    if layer_idx in wanted
-                    else None,
-                )
+                all_hidden_states += (integration_hidden_states if layer_idx in wanted else None,)
                 all_temporal_hidden_states += (temporal_output if layer_idx + 1 in wanted_temporal else None,)
 
         last_hidden_state = integration_hidden_states + integration_inputs
         video_embeds, attentions, video_attentions = self.pooling(
-            last_hidden_state, features[:, 0], output_attentions=output_attentions, **kwargs
+            last_hidden_state.flatten(0, 1), features[:, 0], output_attentions=output_attentions, **kwargs
         )
         return DiSTModelOutput(
             video_embeds=video_embeds,
-            last_hidden_state=last_hidden_state.unflatten(0, (-1, config.num_spatial_frames)),
+            last_hidden_state=last_hidden_state,
             temporal_last_hidden_state=temporal_output,
             hidden_states=None if wanted is None else all_hidden_states,
             temporal_hidden_states=None if wanted is None else all_temporal_hidden_states,
@@ -572,7 +563,8 @@ class DiSTModel(DiSTPreTrainedModel):
 
     def _to_branch_dtype(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """The spatial encoder may be held in a lower precision than the branches; autocast sees to it itself."""
-        if torch.is_autocast_enabled(hidden_states.device.type):
+        device_type = hidden_states.device.type
+        if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
             return hidden_states
         return hidden_states.to(self.temporal_stem.weight.dtype)
 
