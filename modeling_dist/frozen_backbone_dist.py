@@ -181,6 +181,8 @@ class FrozenBackboneModel(PreTrainedModel):
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(self.is_tunable(name))
         self.train(self.training)
+        # What `save_pretrained` leaves out, and `Trainer` does not miss when it resumes.
+        self._keys_to_ignore_on_save = {name for name in self.state_dict() if not self.is_tunable(name)}
 
     @classmethod
     def from_backbone(
@@ -412,6 +414,7 @@ class FrozenBackboneModel(PreTrainedModel):
                 os.replace(os.path.join(aside, name), os.path.join(save_directory, name))
         finally:
             shutil.rmtree(aside)
+            self._mark_tunable()
         if is_main_process:
             _remove_stale_shards(save_directory, written)
         if push_to_hub and is_main_process:

@@ -1,0 +1,200 @@
+"""The stock pipeline of transformers, with this package and with its code in the repository."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoImageProcessor, AutoModel, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
+
+from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor, VideoDecodingError
+from modeling_dist.hub import CODE_FILES, export_code
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def run_python(code, folder, **environment):
+    """A new process, outside of the repository."""
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env={**inherited, **environment}, capture_output=True, text=True
+    )
+
+
+def test_pipeline_classifies_a_video_file_and_logs_nothing(tiny_dist, video, log):
+    classifier = pipeline("video-classification", model=tiny_dist)
+    predictions = classifier(video)
+    assert sorted(p["label"] for p in predictions) == ["abseiling", "air drumming", "archery"]
+    assert sum(p["score"] for p in predictions) == pytest.approx(1)
+    assert [record.getMessage() for record in log.records if record.levelname not in ("INFO", "DEBUG")] == []
+
+    inputs = AutoVideoProcessor.from_pretrained(tiny_dist)(video, return_tensors="pt")
+    probabilities = AutoModelForVideoClassification.from_pretrained(tiny_dist)(**inputs).logits[0].softmax(-1)
+    assert predictions[0]["score"] == pytest.approx(probabilities.max().item(), rel=1e-4)
+
+
+def test_pipeline_takes_several_short_videos_in_batches(tiny_dist, video, short_video):
+    classifier = pipeline("video-classification", model=tiny_dist)
+    videos = [video, short_video, video, short_video, video]
+    one_by_one = classifier(videos, top_k=2)
+    batched = classifier(videos, top_k=2, batch_size=2)
+    assert [len(predictions) for predictions in batched] == 5 * [2]
+    for alone, in_batch in zip(one_by_one, batched, strict=True):
+        assert [p["label"] for p in alone] == [p["label"] for p in in_batch]
+        assert [p["score"] for p in alone] == pytest.approx([p["score"] for p in in_batch], rel=1e-3)
+
+
+def test_pipeline_averages_the_views_that_the_processor_makes(tiny_dist, video):
+    model = AutoModelForVideoClassification.from_pretrained(tiny_dist)
+    processor = DiSTVideoProcessor(num_frames=8, size=32, crop_size=32, num_clips=2, num_crops=3)
+    image_processor = AutoImageProcessor.from_pretrained(tiny_dist)
+    classifier = pipeline(
+        "video-classification", model=model, video_processor=processor, image_processor=image_processor
+    )
+    alone, in_batch = classifier(video), classifier([video, video], batch_size=2)[1]
+    views = processor(video, return_tensors="pt")["pixel_values_videos"]
+    assert views.shape == (1, 6, 8, 3, 32, 32)
+    expected = model(views[0]).logits.softmax(-1).mean(0).max().item()
+    assert alone[0]["score"] == pytest.approx(expected, rel=1e-4)
+    assert in_batch[0]["score"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_pipeline_in_bfloat16(tiny_dist, video):
+    predictions = pipeline("video-classification", model=tiny_dist, dtype=torch.bfloat16)(video)
+    assert sum(p["score"] for p in predictions) == pytest.approx(1, abs=1e-3)
+
+
+def test_unreadable_video_is_named(tiny_dist, tmp_path):
+    classifier = pipeline("video-classification", model=tiny_dist)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no video" * 100)
+    with pytest.raises(VideoDecodingError, match=str(broken)):
+        classifier(str(broken))
+
+
+@pytest.fixture(scope="module")
+def standalone(tiny_dist, tmp_path_factory):
+    """A folder with the code beside the weights."""
+    folder = tmp_path_factory.mktemp("standalone")
+    DiSTForVideoClassification.from_pretrained(tiny_dist).save_pretrained(folder)
+    AutoVideoProcessor.from_pretrained(tiny_dist).save_pretrained(folder)
+    export_code(folder)
+    return folder
+
+
+REMOTE = """
+import sys
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "modeling_dist":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Hide())
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
+
+folder, video, short_video, resaved = {arguments!r}
+model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+classifier = AutoModelForVideoClassification.from_pretrained(folder, trust_remote_code=True)
+assert type(model).__name__ == "DiSTModel" and type(classifier).__name__ == "DiSTForVideoClassification"
+assert model.count_parameters() == classifier.count_parameters()
+assert not any(p.requires_grad for p in model.spatial_encoder.parameters())
+processor = AutoVideoProcessor.from_pretrained(folder, trust_remote_code=True)
+logits = classifier(**processor(video, return_tensors="pt")).logits
+pipe = pipeline("video-classification", model=folder, trust_remote_code=True)
+predictions = pipe([video, short_video, video], batch_size=2, top_k=1)
+assert len(predictions) == 3
+assert abs(predictions[0][0]["score"] - logits[0].softmax(-1).max().item()) < 1e-4
+classifier.save_pretrained(resaved)
+processor.save_pretrained(resaved)
+again = AutoModelForVideoClassification.from_pretrained(resaved, trust_remote_code=True)
+assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), classifier.state_dict().values(), strict=True))
+AutoVideoProcessor.from_pretrained(resaved, trust_remote_code=True)
+print("classified", predictions[0][0]["label"])
+"""
+
+
+def assert_works_without_the_package(folder, video, short_video, tmp_path):
+    code = REMOTE.format(arguments=(str(folder), video, short_video, str(tmp_path / "resaved")))
+    result = run_python(code, tmp_path, HF_HOME=str(tmp_path / "home"), HF_HUB_OFFLINE="1")
+    assert "classified" in result.stdout, result.stderr
+    assert "Error" not in result.stderr
+    assert "newly initialized" not in result.stderr
+
+
+def test_exported_code_works_without_the_package(standalone, video, short_video, tmp_path):
+    assert_works_without_the_package(standalone, video, short_video, tmp_path)
+
+
+def test_code_files_import_only_what_the_hub_provides():
+    import ast
+
+    allowed = {"torch", "transformers", "huggingface_hub", "numpy", *sys.stdlib_module_names}
+    for name in CODE_FILES:
+        for node in ast.walk(ast.parse((ROOT / "modeling_dist" / name).read_text())):
+            if isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= allowed, name
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                assert node.module.split(".")[0] in allowed, name
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 1 and f"{node.module}.py" in CODE_FILES, name
+
+
+def test_registering_for_the_auto_classes_saves_the_code(tiny_dist, video, tmp_path):
+    """The library's own way, which takes one model class along."""
+    saved = tmp_path / "saved"
+    save = f"""
+from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor
+DiSTConfig.register_for_auto_class()
+DiSTForVideoClassification.register_for_auto_class("AutoModelForVideoClassification")
+DiSTVideoProcessor.register_for_auto_class("AutoVideoProcessor")
+DiSTForVideoClassification.from_pretrained({tiny_dist!r}).save_pretrained({str(saved)!r})
+DiSTVideoProcessor.from_pretrained({tiny_dist!r}).save_pretrained({str(saved)!r})
+"""
+    result = run_python(save, tmp_path, PYTHONPATH=str(ROOT))
+    assert result.returncode == 0, result.stderr
+    assert set(CODE_FILES) <= set(os.listdir(saved))
+    code = f"""
+from transformers import pipeline
+print(pipeline("video-classification", model={str(saved)!r}, trust_remote_code=True)({video!r})[0]["label"])
+"""
+    result = run_python(code, tmp_path, HF_HOME=str(tmp_path / "home"), PYTHONPATH="", HF_HUB_OFFLINE="1")
+    assert result.returncode == 0, result.stderr
+
+
+def test_exporting_again_changes_nothing(standalone):
+    before = {path.name: path.read_bytes() for path in standalone.iterdir() if path.is_file()}
+    export_code(standalone)
+    assert {path.name: path.read_bytes() for path in standalone.iterdir() if path.is_file()} == before
+
+
+def test_standalone_folder_loads_with_the_package_too(standalone):
+    assert AutoModel.from_pretrained(standalone).__class__.__module__ == "modeling_dist.modeling_dist"
+
+
+def test_export_needs_a_model_and_a_processor(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no model"):
+        export_code(tmp_path)
+    DiSTConfig().save_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="holds no video processor"):
+        export_code(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["config.json"]
+
+
+def test_demo_classifies_a_video(video, tmp_path):
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "demo.py"), "--video", video, "--output", str(tmp_path / "out")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert video in result.stdout
+    assert len([line for line in result.stdout.splitlines() if "%" in line]) == 3
+    assert "frozen" in result.stdout and "tunable" in result.stdout
+    assert (tmp_path / "out" / "dist" / "model.safetensors").is_file()
