@@ -6,6 +6,7 @@ the commit and a fingerprint of the weights. Loading puts the two together; savi
 weights are still those.
 """
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -220,6 +221,12 @@ class FrozenBackboneModel(PreTrainedModel):
             "local_files_only": local_files_only,
             "force_download": force_download,
         }
+        allowed = {field.name for field in dataclasses.fields(cls.config_class)} | {"num_labels"}
+        unknown = sorted(set(config_kwargs) - allowed)
+        if unknown:
+            raise ValueError(
+                f"{cls.config_class.__name__} has no {', '.join(unknown)}. It has: {', '.join(sorted(allowed))}."
+            )
         backbone = os.fspath(backbone)
         vision_config = CLIPVisionConfig.from_pretrained(backbone, **download_kwargs)
         tensors, commit_hash = read_checkpoint(backbone, **download_kwargs)

@@ -463,6 +463,11 @@ def test_configuration_that_asks_for_more_than_the_checkpoint_has_is_an_error(ti
         DiSTForVideoClassification.from_pretrained(tiny_dist, num_pooling_layers=3)
 
 
+def test_misspelt_option_of_a_new_model_is_an_error(tiny_clip):
+    with pytest.raises(ValueError, match="DiSTConfig has no num_frame. It has: .*num_frames"):
+        DiSTModel.from_backbone(tiny_clip, num_frame=8)
+
+
 def test_folder_without_weights_is_an_error(tmp_path):
     DiSTConfig().save_pretrained(tmp_path)
     with pytest.raises(OSError, match="holds no weights"):
