@@ -81,6 +81,8 @@ class DiSTConfig(PreTrainedConfig):
     """
 
     model_type = "dist"
+    # Two names of the same thing: transformers 5.17 reads the first, later versions the second.
+    sub_configs = {"vision_config": CLIPVisionConfig}
     sub_configs_defaults = {"vision_config": CLIPVisionConfig}
 
     vision_config: dict | CLIPVisionConfig | None = None

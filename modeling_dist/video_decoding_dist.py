@@ -54,81 +54,168 @@ class DecodedVideo:
 Reader = tuple[int, float | None, Callable[[list[int]], np.ndarray]]
 
 
+@dataclass
+class _FrameIndex:
+    """
+    The frames of a file in the order in which they are shown.
+
+    `times` and `keyframe_times` are `None` where the container does not tell them reliably, so that frames can only be
+    counted. `has_closed_groups` says that at every keyframe the file starts afresh: nothing that is shown earlier
+    follows it, and nothing after it needs what comes before it.
+    """
+
+    num_frames: int
+    fps: float | None
+    times: list[int] | None = None
+    keyframe_times: list[int] | None = None
+    has_closed_groups: bool = False
+
+
+def _open_stream(source: str | io.BytesIO):
+    av = importlib.import_module("av")
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    container = av.open(source)
+    stream = container.streams.best("video")
+    if stream is None:
+        container.close()
+        raise ValueError("it holds no video stream")
+    return container, stream
+
+
+def _index_frames(source: str | io.BytesIO) -> _FrameIndex:
+    """Numbers the frames by the times of their packets: where the container allows it, without decoding them."""
+    container, stream = _open_stream(source)
+    with container:
+        fps = float(stream.average_rate) if stream.average_rate else None
+        # Only these store the time of every frame and find it again after a seek. For others (AVI, MPEG) FFmpeg guesses,
+        # and goes wrong with B-frames.
+        is_indexed = {"mp4", "matroska"} & set(container.format.name.split(","))
+        is_h264 = stream.codec_context.name == "h264"
+        times, keyframes, has_closed_groups, is_cut_off = [], [], True, False
+        for packet in container.demux(stream) if is_indexed else ():
+            if not packet.size:
+                continue
+            is_cut_off = packet.is_corrupt
+            if packet.is_keyframe:
+                keyframes.append((len(times), packet.pts))
+                has_closed_groups &= not is_h264 or _holds_idr_picture(packet, stream.codec_context.extradata or b"")
+            if packet.is_discard:  # in the file, but cut away by its edit list
+                has_closed_groups = False
+            else:
+                times.append(packet.pts)
+    if is_cut_off:
+        raise ValueError(f"the file ends within frame {len(times)}")
+    if times and None not in times and len(set(times)) == len(times):
+        num_frames, times = len(times), sorted(times)
+        keyframe_times = sorted(time for _, time in keyframes if time is not None)
+        has_closed_groups &= all(place < num_frames and times[place] == time for place, time in keyframes)
+        return _FrameIndex(num_frames, fps, times, keyframe_times, has_closed_groups)
+    container, stream = _open_stream(source)
+    with container:
+        return _FrameIndex(sum(1 for _ in container.decode(stream)), fps)
+
+
+def _holds_idr_picture(packet, extradata: bytes) -> bool:
+    """H.264 calls pictures keyframes, too, after which decoding recovers only in the course of some frames."""
+    if len(extradata) < 5:
+        return False
+    # The packet's parts have their length before them, in as many bytes as this says, and start with their type.
+    data, position, length_size = memoryview(packet), 0, (extradata[4] & 3) + 1
+    while position + length_size < len(data):
+        if data[position + length_size] & 31 == 5:
+            return True
+        position += length_size + int.from_bytes(data[position : position + length_size], "big")
+    return False
+
+
+def _index_for_seeks(source: str | io.BytesIO) -> _FrameIndex:
+    """
+    For decoders that seek by themselves. decord takes a keyframe's place in the file for its place in time, and both
+    decord and torchcodec trust that decoding can start at it; where that is not so, they give other frames than those
+    asked for, without an error.
+    """
+    index = _index_frames(source)
+    if not index.has_closed_groups:
+        raise ValueError("it cannot find single frames of such a file reliably")
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    return index
+
+
 def _open_with_decord(source: str | io.BytesIO) -> Reader:
     decord = importlib.import_module("decord")
-    reader = decord.VideoReader(source)
+    index = _index_for_seeks(source)
+    # By default, a frame that it cannot decode is replaced by another one. It counts these; none may be.
+    reader = decord.VideoReader(source, fault_tol=1e-9)
+    if len(reader) != index.num_frames:
+        raise ValueError(f"it finds {len(reader)} of {index.num_frames} frames")
 
     def read(indices: list[int]) -> np.ndarray:
         batch = reader.get_batch(indices)
         # What `get_batch` returns depends on the bridge that the process has set.
         return batch.asnumpy() if hasattr(batch, "asnumpy") else np.asarray(batch)
 
-    return len(reader), reader.get_avg_fps() or None, read
+    return index.num_frames, index.fps, read
 
 
 def _open_with_torchcodec(source: str | io.BytesIO) -> Reader:
     decoders = importlib.import_module("torchcodec.decoders")
+    index = _index_for_seeks(source)
     decoder = decoders.VideoDecoder(source, dimension_order="NHWC")
-    metadata = decoder.metadata
-    return metadata.num_frames, metadata.average_fps, lambda indices: decoder.get_frames_at(indices).data.numpy()
+    if len(decoder) != index.num_frames:
+        raise ValueError(f"it finds {len(decoder)} of {index.num_frames} frames")
+    return index.num_frames, index.fps, lambda indices: decoder.get_frames_at(indices).data.numpy()
 
 
 def _open_with_pyav(source: str | io.BytesIO) -> Reader:
-    av = importlib.import_module("av")
-
-    def open_stream():
-        if isinstance(source, io.BytesIO):
-            source.seek(0)
-        container = av.open(source)
-        if not container.streams.video:
-            container.close()
-            raise ValueError("it holds no video stream")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        return container, stream
-
-    # Packets come in the order of decoding. Sorted by time they number the frames, without decoding any of them.
-    container, stream = open_stream()
-    with container:
-        packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
-        fps = float(stream.average_rate) if stream.average_rate else None
-    times = sorted(pts for pts, _ in packets if pts is not None)
-    has_times = len(set(times)) == len(packets)
-    keyframe_times = sorted(pts for pts, is_keyframe in packets if is_keyframe and pts is not None)
+    index = _index_frames(source)
 
     def read(indices: list[int]) -> np.ndarray:
-        container, stream = open_stream()
-        frames = []
-        with container:
-            if not has_times:
-                wanted = set(indices)
-                for index, frame in enumerate(container.decode(stream)):
-                    if index in wanted:
-                        frames.append(_upright(frame))
-                    if index == indices[-1]:
-                        break
-            else:
-                decoded, position = container.decode(stream), times[0] - 1
-                for time in (times[index] for index in indices):
-                    # A seek pays only where it skips frames: to a keyframe that decoding has not passed yet.
-                    keyframe = max((key for key in keyframe_times if key <= time), default=None)
-                    if keyframe is not None and keyframe > position:
-                        container.seek(keyframe, stream=stream)
-                        decoded = container.decode(stream)
-                    for frame in decoded:
-                        position = frame.pts
-                        if position >= time:
-                            break
-                    else:
-                        break
-                    if position != time:
-                        break
-                    frames.append(_upright(frame))
-        if len(frames) != len(indices):
-            raise ValueError(f"frame {indices[len(frames)]} of {len(packets)} cannot be decoded")
+        frames = _seek_frames(source, index, indices) if index.times else []
+        if len(frames) < len(indices):
+            # Seeks can miss their keyframe, as in fragmented files.
+            frames = _count_frames(source, index, indices)
+        if len(frames) < len(indices):
+            raise ValueError(f"frame {indices[len(frames)]} of {index.num_frames} cannot be decoded")
         return np.stack(frames)
 
-    return len(packets), fps, read
+    return index.num_frames, index.fps, read
+
+
+def _seek_frames(source: str | io.BytesIO, index: _FrameIndex, indices: list[int]) -> list[np.ndarray]:
+    """Decodes from the keyframe before each of the frames; up to the first one that is not found."""
+    container, stream = _open_stream(source)
+    frames = []
+    with container:
+        decoded, position = container.decode(stream), index.times[0]
+        for time in (index.times[i] for i in indices):
+            # A seek pays only where it skips frames: to a keyframe that decoding has not passed yet.
+            keyframe = max((key for key in index.keyframe_times if key <= time), default=None)
+            if keyframe is not None and keyframe > position:
+                container.seek(keyframe, stream=stream)
+                decoded = container.decode(stream)
+            for frame in decoded:
+                position = frame.pts
+                if position >= time:
+                    break
+            if position != time:
+                break
+            frames.append(_upright(frame))
+    return frames
+
+
+def _count_frames(source: str | io.BytesIO, index: _FrameIndex, indices: list[int]) -> list[np.ndarray]:
+    """Decodes from the start and counts, up to the last of the frames."""
+    container, stream = _open_stream(source)
+    wanted, frames = set(indices), []
+    with container:
+        for position, frame in enumerate(container.decode(stream)):
+            if position in wanted:
+                frames.append(_upright(frame))
+            if position == indices[-1]:
+                break
+    return frames
 
 
 def _upright(frame) -> np.ndarray:
@@ -147,12 +234,13 @@ DECODERS: dict[str, tuple[str, Callable[[str | io.BytesIO], Reader]]] = {
 def available_decoders() -> list[str]:
     """The decoders that can be used here, in the order in which they are preferred."""
     available = []
-    for name, (module, _) in DECODERS.items():
+    # PyAV before decord: loaded the other way round, decord's libvpx takes the place of PyAV's, which then cannot encode.
+    for name, (module, _) in reversed(DECODERS.items()):
         try:
             importlib.import_module(module)
         except (ImportError, OSError, RuntimeError):  # torchcodec without a system FFmpeg raises the last one
             continue
-        available.append(name)
+        available.insert(0, name)
     return available
 
 
@@ -223,12 +311,17 @@ def decode_video(
             total_num_frames, fps, read = DECODERS[candidate][1](source)
             if not total_num_frames:
                 raise ValueError("it holds no frames")
-            indices = sorted(set(choose_frames(total_num_frames, fps)))
+        except Exception as error:
+            reasons.append(f"{candidate}: {_first_line(error)}")
+            continue
+        # Not within what is taken for the video's fault.
+        indices = sorted(set(choose_frames(total_num_frames, fps)))
+        try:
             frames = read(indices)
             if len(frames) != len(indices):
                 raise ValueError(f"only {len(frames)} of {len(indices)} frames can be decoded")
         except Exception as error:
-            reasons.append(f"{candidate}: {str(error).strip().splitlines()[0] if str(error).strip() else repr(error)}")
+            reasons.append(f"{candidate}: {_first_line(error)}")
             continue
         # (frames, height, width, 3) -> (frames, 3, height, width)
         tensor = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
@@ -236,6 +329,10 @@ def decode_video(
     raise VideoDecodingError(
         f"The video {name} cannot be decoded; it may be corrupted or truncated. {'; '.join(reasons)}"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[0]
 
 
 __all__ = ["DecodedVideo", "VideoDecodingError", "available_decoders", "decode_video"]

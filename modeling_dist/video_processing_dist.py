@@ -7,6 +7,7 @@ import os
 import numpy as np
 import torch
 from huggingface_hub.dataclasses import validate_typed_dict
+from huggingface_hub.errors import StrictDataclassError
 from transformers.image_processing_utils import BatchFeature, get_size_dict
 from transformers.image_utils import (
     OPENAI_CLIP_MEAN,
@@ -218,19 +219,11 @@ class DiSTVideoProcessor(BaseVideoProcessor):
             `list[str]`: The files.
         """
         os.makedirs(save_directory, exist_ok=True)
-        image_processor = {
-            "image_processor_type": "CLIPImageProcessor",
-            "size": dict(get_size_dict(self.size, default_to_square=False)),
-            "crop_size": dict(get_size_dict(self.crop_size)),
-            "resample": int(self.resample),
-            "image_mean": list(self.image_mean),
-            "image_std": list(self.image_std),
-            "rescale_factor": self.rescale_factor,
-            "do_resize": self.do_resize,
-            "do_center_crop": self.do_center_crop,
-            "do_rescale": self.do_rescale,
-            "do_normalize": self.do_normalize,
-        }
+        names = ("size", "crop_size", "resample", "image_mean", "image_std", "rescale_factor")
+        flags = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
+        options = self.to_dict()
+        image_processor = {"image_processor_type": "CLIPImageProcessor"}
+        image_processor |= {name: options[name] for name in (*names, *flags) if name in options}
         image_processor_file = os.path.join(save_directory, IMAGE_PROCESSOR_NAME)
         with open(image_processor_file, "w", encoding="utf-8") as file:
             json.dump(image_processor, file, indent=2, sort_keys=True)
@@ -300,12 +293,18 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         unknown = sorted(set(kwargs) - set(names))
         if unknown:
             raise ValueError(f"Unknown options: {', '.join(unknown)}. There are: {', '.join(sorted(names))}.")
-        validate_typed_dict(self.valid_kwargs, {name: value for name, value in kwargs.items() if value is not None})
-        options = {name: getattr(self, name, None) for name in names}
-        options.update((name, value) for name, value in kwargs.items() if value is not None)
-        options["size"] = get_size_dict(options["size"], default_to_square=bool(options["default_to_square"]))
-        options["crop_size"] = get_size_dict(options["crop_size"], param_name="crop_size")
+        given = {name: value for name, value in kwargs.items() if value is not None}
+        try:
+            validate_typed_dict(self.valid_kwargs, given)
+        except StrictDataclassError as error:
+            raise ValueError(str(error)) from error
+        options = {name: getattr(self, name, None) for name in names} | given
         _check_options(options)
+        data_format = ChannelDimension(options["data_format"] or ChannelDimension.FIRST)
+        if options["do_resize"]:
+            options["size"] = get_size_dict(options["size"], default_to_square=bool(options["default_to_square"]))
+        if options["do_center_crop"]:
+            options["crop_size"] = get_size_dict(options["crop_size"], param_name="crop_size")
 
         videos = _list_videos(videos)
         if not videos:
@@ -318,7 +317,7 @@ class DiSTVideoProcessor(BaseVideoProcessor):
             # (crops, distinct frames, 3, H, W) -> (crops, clips, T, 3, H, W) -> (clips * crops, T, 3, H, W)
             views = views[:, indices].transpose(0, 1).flatten(0, 1)
             views = views[0] if len(views) == 1 else views
-            if options["data_format"] in (ChannelDimension.LAST, "channels_last"):
+            if data_format == ChannelDimension.LAST:
                 views = views.movedim(-3, -1)
             pixel_values.append(views)
             video_metadata.append(found_metadata)
@@ -366,8 +365,8 @@ class DiSTVideoProcessor(BaseVideoProcessor):
                 metadata.duration = decoded.total_num_frames / decoded.fps
         else:
             frames = _to_channels_first(video, options["input_data_format"])
-            if metadata is None:
-                metadata = VideoMetadata(total_num_frames=len(frames))
+            metadata = metadata or VideoMetadata(total_num_frames=len(frames))
+            metadata.total_num_frames = metadata.total_num_frames or len(frames)
             indices = choose(len(frames), metadata.fps)
             distinct = indices.unique()
             frames = frames[distinct.to(frames.device)]
@@ -417,8 +416,8 @@ def _check_options(options: dict):
     if options["num_crops"] == 3 and not options["do_center_crop"]:
         raise ValueError("`num_crops=3` needs `do_center_crop=True`.")
     for name in ("num_frames", "num_clips", "frame_step"):
-        if options[name] < 1:
-            raise ValueError(f"`{name}` must be at least 1, got {options[name]}.")
+        if not isinstance(options[name], int) or options[name] < 1:
+            raise ValueError(f"`{name}` must be a whole number of at least 1, got {options[name]}.")
     if options["num_clips"] > 1 and not options["do_sample_frames"]:
         raise ValueError("`num_clips` greater than 1 needs `do_sample_frames=True`.")
     if options["fps"] is not None:
@@ -429,6 +428,9 @@ def _check_options(options: dict):
     if options["do_resize"] and options["resample"] not in INTERPOLATION_MODES:
         allowed = ", ".join(f"{int(mode)} ({name})" for mode, name in INTERPOLATION_MODES.items())
         raise ValueError(f"`resample` must be one of {allowed}, got {options['resample']}.")
+    for name in ("image_mean", "image_std"):
+        if options["do_normalize"] and (options[name] is None or np.size(options[name]) not in (1, 3)):
+            raise ValueError(f"`{name}` must be a number, or one for each of the 3 channels, got {options[name]}.")
 
 
 def _list_videos(videos) -> list:
@@ -449,7 +451,7 @@ def _list_videos(videos) -> list:
             is_pil_image(item) or (isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim == 3) for item in videos
         ]
         if videos and all(is_frame):
-            frames = [torch.as_tensor(np.asarray(f)) if not isinstance(f, torch.Tensor) else f for f in videos]
+            frames = [_to_tensor(frame) for frame in videos]
             shapes = {tuple(frame.shape) for frame in frames}
             if len(shapes) > 1:
                 raise ValueError(f"The frames of a video must have one shape, got {sorted(shapes)}.")
@@ -461,6 +463,15 @@ def _list_videos(videos) -> list:
     )
 
 
+def _to_tensor(frames) -> torch.Tensor:
+    if isinstance(frames, torch.Tensor):
+        return frames
+    if is_pil_image(frames) and frames.mode not in ("RGB", "RGBA"):
+        frames = frames.convert("RGB")
+    # Copies only what torch does not take: negative strides, as of `frame[..., ::-1]`, and memory that is read-only.
+    return torch.from_numpy(np.require(frames, requirements=["C", "W"]))
+
+
 def _list_metadata(metadata, num_videos: int) -> list[VideoMetadata | None]:
     if metadata is None:
         return [None] * num_videos
@@ -470,13 +481,14 @@ def _list_metadata(metadata, num_videos: int) -> list[VideoMetadata | None]:
         flat.extend(item if isinstance(item, (list, tuple)) else [item])
     if len(flat) != num_videos:
         raise ValueError(f"`video_metadata` must have one entry per video, got {len(flat)} for {num_videos} videos.")
-    return [item if item is None or isinstance(item, VideoMetadata) else VideoMetadata(**item) for item in flat]
+    # Copies, since what is found out about the videos is written into them.
+    return [VideoMetadata(**{"total_num_frames": None, **item}) for item in flat]
 
 
 def _to_channels_first(
     video: np.ndarray | torch.Tensor, input_data_format: str | ChannelDimension | None
 ) -> torch.Tensor:
-    video = torch.from_numpy(np.ascontiguousarray(video)) if isinstance(video, np.ndarray) else video
+    video = _to_tensor(video)
     if len(video) == 0:
         raise ValueError(f"A video must have at least one frame, got shape {tuple(video.shape)}.")
     if input_data_format is None:
@@ -489,6 +501,8 @@ def _to_channels_first(
 def _resized_size(image_size: tuple[int, int], size: dict[str, int]) -> tuple[int, int]:
     """Height and width after resizing; the long side is truncated to a whole number, as in the authors' code."""
     height, width = image_size
+    if min(size.values()) < 1:
+        raise ValueError(f"`size` must be at least 1, got {dict(size)}.")
     if set(size) == {"height", "width"}:
         return size["height"], size["width"]
     if set(size) != {"shortest_edge"}:
@@ -501,6 +515,8 @@ def _resized_size(image_size: tuple[int, int], size: dict[str, int]) -> tuple[in
 
 def _crop(frames: torch.Tensor, crop_size: dict[str, int], num_crops: int) -> torch.Tensor:
     """From `(frames, 3, height, width)` to `(num_crops, frames, 3, crop height, crop width)`."""
+    if set(crop_size) != {"height", "width"} or min(crop_size.values()) < 1:
+        raise ValueError(f'`crop_size` must have a "height" and a "width" of at least 1, got {dict(crop_size)}.')
     crop_height, crop_width = crop_size["height"], crop_size["width"]
     slack_y, slack_x = frames.shape[-2] - crop_height, frames.shape[-1] - crop_width
     if slack_y < 0 or slack_x < 0:
