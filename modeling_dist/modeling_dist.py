@@ -367,8 +367,8 @@ class DiSTTextClassifier(nn.Module):
 
     def forward(self, video_embeds: torch.Tensor) -> torch.Tensor:
         device_type = video_embeds.device.type
-        has_autocast = torch.amp.is_autocast_available(device_type)
-        with torch.autocast(device_type, enabled=False) if has_autocast else contextlib.nullcontext():
+        no_autocast = contextlib.nullcontext() if device_type == "meta" else torch.autocast(device_type, enabled=False)
+        with no_autocast:
             video_embeds = nn.functional.normalize(video_embeds.float(), dim=-1)
             class_embeds = nn.functional.normalize(self.class_embeds.float(), dim=-1)
             return self.logit_scale.float().exp() * (video_embeds @ class_embeds.T)
@@ -564,7 +564,7 @@ class DiSTModel(DiSTPreTrainedModel):
     def _to_branch_dtype(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """The spatial encoder may be held in a lower precision than the branches; autocast sees to it itself."""
         device_type = hidden_states.device.type
-        if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
+        if device_type != "meta" and torch.is_autocast_enabled(device_type):
             return hidden_states
         return hidden_states.to(self.temporal_stem.weight.dtype)
 
