@@ -1,5 +1,7 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Reading single frames of video files, with whichever of decord, torchcodec and PyAV is there.
+"""Reading single frames of video files with decord, torchcodec or PyAV.
+
+PyAV numbers the frames for all of them; the others are faster where they can be trusted to find a frame by its number.
 
 Every reader gives frames upright (rotation metadata applied) as RGB, and counts the frames in the order in which they are
 shown, so that the three agree on what frame 17 is.
@@ -14,10 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from huggingface_hub import get_session
-from transformers.utils import logging
-
-
-logger = logging.get_logger(__name__)
 
 
 class VideoDecodingError(OSError):
@@ -271,20 +269,19 @@ def decode_video(
 
     Raises:
         VideoDecodingError: If the video cannot be read; it names the video and each decoder's reason.
-        ImportError: If the decoder, or with `"auto"` every decoder, is missing; it says what to install.
+        ImportError: If the decoder, or PyAV, is missing; it says what to install.
         ValueError: If there is no decoder of that name.
     """
     if decoder not in ("auto", *DECODERS):
         raise ValueError(f'`decoder` must be "auto" or one of {", ".join(DECODERS)}, got "{decoder}".')
     available = available_decoders()
-    if not available or decoder not in ("auto", *available):
-        what = (
-            "None of decord, torchcodec and PyAV" if decoder == "auto" else f"The decoder {decoder} cannot be used: it"
-        )
+    # PyAV numbers the frames for the others as well.
+    missing = "PyAV" if "pyav" not in available else decoder if decoder not in ("auto", *available) else None
+    if missing is not None:
         raise ImportError(
-            f"{what} is{' not' if decoder != 'auto' else ''} installed and working. Install PyAV with `pip install av` "
-            "(any platform), decord with `pip install decord` (Linux and Windows on x86-64), or torchcodec with "
-            "`pip install torchcodec`, which needs FFmpeg on the system."
+            f"The decoder {missing} cannot be used: it is not installed, or does not load. Install PyAV with `pip install "
+            "av` (any platform, always needed), decord with `pip install decord` (Linux and Windows on x86-64), or "
+            "torchcodec with `pip install torchcodec`, which needs FFmpeg on the system."
         )
 
     if isinstance(video, bytes):
