@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import torch
 from transformers import pipeline
 from transformers.utils import logging
 
@@ -35,6 +36,7 @@ def main():
     parser.add_argument("--output", type=Path, help="folder to keep the two repositories and the video in")
     args = parser.parse_args()
     logging.disable_progress_bar()
+    torch.manual_seed(0)
 
     with tempfile.TemporaryDirectory() as temporary:
         output = args.output or Path(temporary)

@@ -81,6 +81,7 @@ class DiSTConfig(PreTrainedConfig):
     """
 
     model_type = "dist"
+    keys_to_ignore_at_inference = ["video_embeds"]  # so that `Trainer` hands `compute_metrics` the logits alone
     # Two names of the same thing: transformers 5.17 reads the first, later versions the second.
     sub_configs = {"vision_config": CLIPVisionConfig}
     sub_configs_defaults = {"vision_config": CLIPVisionConfig}

@@ -179,10 +179,21 @@ class FrozenBackboneModel(PreTrainedModel):
         self._mark_tunable()
 
     def _mark_tunable(self):
+        config = self.config
+        # What the model never runs gets no gradient even where the backbone is trained, which DDP would not forgive.
+        never_run = ("post_layernorm.",) + tuple(
+            f"encoder.layers.{layer}."
+            for layer in range(config.selected_layers[-1] + 1, config.vision_config.num_hidden_layers)
+        )
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(self.is_tunable(name))
+            if parameter.is_floating_point():  # quantized weights can have no gradient
+                is_run = not (in_backbone(name) and name.split(f"{BACKBONE_MODULE}.", 1)[1].startswith(never_run))
+                parameter.requires_grad_(self.is_tunable(name) and is_run)
         self.train(self.training)
-        # What `save_pretrained` leaves out, and `Trainer` does not miss when it resumes.
+        self._leave_frozen_out_of_saves()
+
+    def _leave_frozen_out_of_saves(self):
+        # What `save_pretrained` leaves out by default, and `Trainer` does not miss when it resumes.
         self._keys_to_ignore_on_save = {name for name in self.state_dict() if not self.is_tunable(name)}
 
     @classmethod
@@ -421,7 +432,7 @@ class FrozenBackboneModel(PreTrainedModel):
                 os.replace(os.path.join(aside, name), os.path.join(save_directory, name))
         finally:
             shutil.rmtree(aside)
-            self._mark_tunable()
+            self._leave_frozen_out_of_saves()
         if is_main_process:
             _remove_stale_shards(save_directory, written)
         if push_to_hub and is_main_process:

@@ -6,7 +6,6 @@ C of the integration branch and M of the temporal encoder. Token tensors keep th
 """
 
 import contextlib
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from transformers import (
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs
@@ -363,7 +363,7 @@ class DiSTTextClassifier(nn.Module):
     def __init__(self, config: DiSTConfig):
         super().__init__()
         self.class_embeds = nn.Buffer(torch.empty(config.num_labels, config.projection_dim))
-        self.logit_scale = nn.Buffer(torch.empty(()))
+        self.logit_scale = nn.Buffer(torch.tensor(float(config.logit_scale_init_value)))
 
     def forward(self, video_embeds: torch.Tensor) -> torch.Tensor:
         device_type = video_embeds.device.type
@@ -380,6 +380,7 @@ class DiSTPreTrainedModel(FrozenBackboneModel):
     config: DiSTConfig
     base_model_prefix = "dist"
     main_input_name = "pixel_values_videos"
+    _input_embed_layer = "temporal_stem"
     input_modalities = ("video",)
     supports_gradient_checkpointing = True
     # The default loss averages over the batch and takes no count of items, so a trainer has to scale it itself.
@@ -446,9 +447,6 @@ class DiSTModel(DiSTPreTrainedModel):
         self.spatial_encoder = CLIPVisionModel(config.vision_config)
         self.post_init()
         self._mark_tunable()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.temporal_stem
 
     def train(self, mode: bool = True):
         super().train(mode)
@@ -568,7 +566,10 @@ class DiSTModel(DiSTPreTrainedModel):
             return hidden_states
         return hidden_states.to(self.temporal_stem.weight.dtype)
 
-    def get_video_features(self, pixel_values_videos: torch.FloatTensor, **kwargs) -> torch.FloatTensor:
+    @can_return_tuple
+    def get_video_features(
+        self, pixel_values_videos: torch.FloatTensor, **kwargs: Unpack[TransformersKwargs]
+    ) -> BaseModelOutputWithPooling:
         """
         The embeddings of videos, in the space of CLIP's text embeddings where they were trained against these.
 
@@ -577,9 +578,16 @@ class DiSTModel(DiSTPreTrainedModel):
                 As in `forward`, whose other options can be given too.
 
         Returns:
-            `torch.FloatTensor` of shape `(batch_size, projection_dim)`, not normalized.
+            `BaseModelOutputWithPooling`, as the other models' `get_…_features` do: the embeddings, not normalized, are its
+            `pooler_output` of shape `(batch_size, projection_dim)`.
         """
-        return self(pixel_values_videos, return_dict=True, **kwargs).video_embeds
+        outputs = self(pixel_values_videos, return_dict=True, **kwargs)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=outputs.last_hidden_state,
+            pooler_output=outputs.video_embeds,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
 
 
 def _wanted_indices(output_hidden_states: bool | int | list[int] | None, count: int) -> set[int] | None:
@@ -623,7 +631,9 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
             model.set_class_names(class_names, **{name: kwargs[name] for name in names if name in kwargs})
         return model
 
-    def get_video_features(self, pixel_values_videos: torch.FloatTensor, **kwargs) -> torch.FloatTensor:
+    def get_video_features(
+        self, pixel_values_videos: torch.FloatTensor, **kwargs: Unpack[TransformersKwargs]
+    ) -> BaseModelOutputWithPooling | tuple:
         """As [`DiSTModel.get_video_features`]."""
         return self.dist.get_video_features(pixel_values_videos, **kwargs)
 
@@ -777,14 +787,14 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
 
     def _average_views(self, logits: torch.Tensor) -> torch.Tensor:
         """(B, views, labels) -> (B, labels): the logits of the views' mean probabilities."""
-        num_views = logits.shape[1]
         if self.config.problem_type == "regression":
             return logits.mean(dim=1)
         if self.config.problem_type == "multi_label_classification":
             log_yes = nn.functional.logsigmoid(logits).logsumexp(dim=1)
             log_no = nn.functional.logsigmoid(-logits).logsumexp(dim=1)
             return log_yes - log_no
-        return logits.log_softmax(dim=-1).logsumexp(dim=1) - math.log(num_views)
+        # The sum of the views' probabilities, made to sum to one again.
+        return logits.log_softmax(dim=-1).logsumexp(dim=1).log_softmax(dim=-1)
 
     def _loss(self, labels: torch.Tensor, logits: torch.Tensor, **kwargs) -> torch.Tensor:
         soft_targets = labels.is_floating_point() and labels.shape == logits.shape

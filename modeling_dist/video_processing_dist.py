@@ -238,6 +238,7 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         frame_sampling: str | None = None,
         frame_step: int | None = None,
         random_sampling: bool | None = None,
+        fps: float | None = None,
         **kwargs,
     ) -> torch.LongTensor:
         """
@@ -251,7 +252,11 @@ class DiSTVideoProcessor(BaseVideoProcessor):
 
         Returns:
             `torch.LongTensor` of shape `(num_clips, num_frames)`.
+
+        Raises:
+            ValueError: If `fps` is given, which this model's sampling has no use for.
         """
+        _refuse_fps(fps)
         frame_sampling = self.frame_sampling if frame_sampling is None else frame_sampling
         options = {
             "total_num_frames": metadata.total_num_frames,
@@ -406,6 +411,14 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         return views
 
 
+def _refuse_fps(fps: float | None):
+    if fps is not None:
+        raise ValueError(
+            "`fps` is not supported: frames are taken by `num_frames`, over the whole video, or with "
+            '`frame_sampling="dense"` every `frame_step` frames at 30 per second.'
+        )
+
+
 def _check_options(options: dict):
     if options["frame_sampling"] not in ("segment", "dense"):
         raise ValueError(f'`frame_sampling` must be "segment" or "dense", got "{options["frame_sampling"]}".')
@@ -420,11 +433,7 @@ def _check_options(options: dict):
             raise ValueError(f"`{name}` must be a whole number of at least 1, got {options[name]}.")
     if options["num_clips"] > 1 and not options["do_sample_frames"]:
         raise ValueError("`num_clips` greater than 1 needs `do_sample_frames=True`.")
-    if options["fps"] is not None:
-        raise ValueError(
-            "`fps` is not supported: frames are taken by `num_frames`, over the whole video, or with "
-            '`frame_sampling="dense"` every `frame_step` frames at 30 per second.'
-        )
+    _refuse_fps(options["fps"])
     if options["do_resize"] and options["resample"] not in INTERPOLATION_MODES:
         allowed = ", ".join(f"{int(mode)} ({name})" for mode, name in INTERPOLATION_MODES.items())
         raise ValueError(f"`resample` must be one of {allowed}, got {options['resample']}.")

@@ -170,7 +170,15 @@ def test_unfrozen_backbone_is_included(tiny_dist, tmp_path):
     model.save_pretrained(tmp_path)
     reloaded = DiSTForVideoClassification.from_pretrained(tmp_path)
     assert_same_state(reloaded, model)
-    assert all(p.requires_grad for p in reloaded.parameters())
+    assert [p.requires_grad for p in reloaded.parameters()] == [p.requires_grad for p in model.parameters()]
+    assert all(p.requires_grad for p in reloaded.dist.spatial_encoder.encoder.parameters())
+
+
+def test_saving_does_not_touch_what_requires_gradients(tiny_dist, tmp_path):
+    model = DiSTForVideoClassification.from_pretrained(tiny_dist)
+    model.dist.temporal_stem.requires_grad_(False)
+    model.save_pretrained(tmp_path)
+    assert not model.dist.temporal_stem.weight.requires_grad
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -152,6 +152,10 @@ def test_freezing_and_unfreezing_switch_gradient_mode_and_counts():
     model(random_videos(model.config), labels=torch.tensor([0, 2])).loss.backward()
     assert model.dist.spatial_encoder.embeddings.patch_embedding.weight.grad.abs().sum() > 0
 
+    never_run = {name for name, p in model.named_parameters() if not p.requires_grad}
+    assert never_run == {name for name, p in model.named_parameters() if p.grad is None}
+    assert never_run == {f"dist.spatial_encoder.post_layernorm.{part}" for part in ("weight", "bias")}
+
     model.zero_grad()
     model.freeze_backbone()
     assert model.count_parameters() == frozen
@@ -193,6 +197,24 @@ def test_outputs_have_the_documented_shapes():
     assert [weights.shape for weights in outputs.video_attentions] == 2 * [(2, 1, 1, 3)]
     assert_close(outputs.attentions[0].sum(-1), torch.ones(6, 1, 1))
     assert_close(outputs.temporal_hidden_states[-1], outputs.temporal_last_hidden_state)
+
+
+def test_video_features_come_as_other_models_give_them():
+    videos = torch.randn(2, 4, 3, 16, 16)
+    for model in (DiSTModel(tiny_config()), DiSTForVideoClassification(tiny_config())):
+        features = model.get_video_features(videos, output_hidden_states=True)
+        assert_close(features.pooler_output, model(videos).video_embeds)
+        assert features.last_hidden_state.shape == (2, 2, 5, 64)
+        assert len(features.hidden_states) == 3
+        assert_close(model.get_video_features(videos, return_dict=False)[1], features.pooler_output)
+
+
+def test_input_embeddings_are_the_temporal_stem():
+    model = DiSTForVideoClassification(tiny_config())
+    assert model.get_input_embeddings() is model.dist.temporal_stem
+    new = copy.deepcopy(model.dist.temporal_stem)
+    model.set_input_embeddings(new)
+    assert model.dist.temporal_stem is new
 
 
 @pytest.mark.parametrize("selection", [0, -1, [0, -1], [1], [7]])
@@ -331,6 +353,19 @@ def test_exports_with_a_batch_of_any_size():
         model, (), {"pixel_values_videos": videos}, dynamic_shapes={"pixel_values_videos": {0: batch}}
     )
     more = random_videos(model.config, batch_size=5)
+    assert_close(program.module()(pixel_values_videos=more).logits, model(more).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_exports_with_any_number_of_views():
+    model = DiSTForVideoClassification(tiny_config()).eval()
+    views = torch.export.Dim("views", min=1, max=30)
+    program = torch.export.export(
+        model,
+        (),
+        {"pixel_values_videos": torch.randn(2, 3, 4, 3, 16, 16)},
+        dynamic_shapes={"pixel_values_videos": {1: views}},
+    )
+    more = torch.randn(2, 5, 4, 3, 16, 16)
     assert_close(program.module()(pixel_values_videos=more).logits, model(more).logits, rtol=1e-4, atol=1e-4)
 
 
