@@ -19,8 +19,8 @@ class DiSTConfig(PreTrainedConfig):
         vision_config (`CLIPVisionConfig` or `dict`, *optional*):
             The spatial encoder. Defaults to CLIP's ViT-B/16 at 224 pixels.
         backbone (`str`, *optional*):
-            Repository on the Hub, or local folder, that holds the spatial encoder's weights. `None` where the weights
-            are kept in this model's own checkpoint.
+            Repository on the Hub, or local folder, that the spatial encoder's weights come from, and CLIP's text encoder
+            with them. `None` for weights of no repository, which the model's own checkpoint has to hold.
         backbone_revision (`str`, *optional*):
             Commit of `backbone` that the tunable weights were trained on; filled in on loading.
         backbone_fingerprint (`str`, *optional*):
@@ -120,6 +120,13 @@ class DiSTConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         # Here too, because `@strict` wraps what its own validation raises in an error that is not a ValueError.
         self.validate_architecture()
+
+    @classmethod
+    def from_dict(cls, config_dict: dict, **kwargs):
+        if "backbone" in kwargs:
+            # Another repository has other commits.
+            kwargs.setdefault("backbone_revision", None)
+        return super().from_dict(config_dict, **kwargs)
 
     @property
     def num_spatial_frames(self) -> int:

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 
 import torch
+from huggingface_hub import HfApi
 from transformers import CLIPVisionConfig, CLIPVisionModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_utils import load_state_dict
 from transformers.utils import (
@@ -70,7 +71,10 @@ def read_checkpoint(
         if path is not None:
             break
     else:
-        raise OSError(f"{folder_or_id} holds no weights: none of {', '.join(names)} is there.")
+        raise OSError(
+            f"{folder_or_id} holds no weights: none of {', '.join(names)} is there, or, for a repository on the Hub, none "
+            "is in the cache and the Hub cannot be reached."
+        )
     paths = [path]
     if path.endswith(".json"):
         paths, _ = get_checkpoint_shard_files(folder_or_id, path, **download_kwargs)
@@ -126,7 +130,9 @@ def sample_weights(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     """A few values of every tensor, in the order of the names: cheap to read, and training changes them all."""
     samples = []
     for name in sorted(tensors):
-        values = tensors[name].detach().reshape(-1)
+        tensor = tensors[name].detach()
+        tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # sharded over processes
+        values = tensor.reshape(-1)
         samples.append(values[:: max(1, values.numel() // 16)].float().cpu())
     return torch.cat(samples)
 
@@ -153,11 +159,13 @@ class FrozenBackboneModel(PreTrainedModel):
     head_prefix = "classifier."
     # A few values of the backbone's weights as its repository holds them, to tell on saving whether they have changed.
     _loaded_backbone_sample: torch.Tensor | None = None
+    # Whether the checkpoint that this model was loaded from held the backbone.
+    _backbone_came_along: bool = False
 
     def is_tunable(self, name: str) -> bool:
         """
-        Whether the parameter or buffer of that name is trained, and so saved: all but those of a frozen backbone.
-        Freezing, saving, counting and the optimizer go by this.
+        Whether the parameter or buffer of that name belongs to what is trained and saved: all but those of a frozen
+        backbone. Freezing, saving, counting and the optimizer go by this.
         """
         return not (self.config.freeze_backbone and in_backbone(name))
 
@@ -232,11 +240,13 @@ class FrozenBackboneModel(PreTrainedModel):
             "local_files_only": local_files_only,
             "force_download": force_download,
         }
-        allowed = {field.name for field in dataclasses.fields(cls.config_class)} | {"num_labels"}
+        found_here = {"vision_config", "backbone", "backbone_revision", "backbone_fingerprint"}
+        allowed = {field.name for field in dataclasses.fields(cls.config_class)} - found_here | {"num_labels"}
         unknown = sorted(set(config_kwargs) - allowed)
         if unknown:
             raise ValueError(
-                f"{cls.config_class.__name__} has no {', '.join(unknown)}. It has: {', '.join(sorted(allowed))}."
+                f"`from_backbone` takes no {', '.join(unknown)}. Of {cls.config_class.__name__} it takes: "
+                f"{', '.join(sorted(allowed))}."
             )
         backbone = os.fspath(backbone)
         vision_config = CLIPVisionConfig.from_pretrained(backbone, **download_kwargs)
@@ -247,7 +257,8 @@ class FrozenBackboneModel(PreTrainedModel):
         config = cls.config_class(vision_config=vision_config, backbone=backbone, **config_kwargs)
         tensors = select_weights(tensors, backbone, CLIPVisionModel, config.vision_config)
         options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
-        model = cls._from_config(config, dtype=dtype or torch.float32, **options)
+        dtype = torch.float32 if dtype in (None, "auto") else dtype
+        model = cls._from_config(config, dtype=dtype, **options)
         model.base_model.spatial_encoder.load_state_dict(tensors)
         model._remember_backbone(tensors, backbone, commit_hash, fingerprint_weights(tensors))
         return model.eval()
@@ -305,21 +316,20 @@ class FrozenBackboneModel(PreTrainedModel):
             # These are options of the loading, though the configuration has attributes of the same names.
             options = ("dtype", "torch_dtype", "attn_implementation", "quantization_config")
             held_back = {name: kwargs.pop(name) for name in options if name in kwargs}
-            if "backbone" in kwargs:
-                kwargs.setdefault("backbone_revision", None)  # a commit of the other repository means nothing here
             config, kwargs = cls.config_class.from_pretrained(config or path, return_unused_kwargs=True, **kwargs)
             kwargs = own_kwargs | kwargs | held_back
 
         weights_kwargs = {name: kwargs.pop(name) for name in ("variant", "use_safetensors") if name in kwargs}
         tensors, _ = read_checkpoint(path, **weights_kwargs, **own_kwargs)
-        if cls.base_model_prefix and not cls.backbone_prefix.startswith(f"{cls.base_model_prefix}."):
-            # The base model has no use for the head.
+        is_base_model = not cls.backbone_prefix.startswith(f"{cls.base_model_prefix}.")
+        if is_base_model:  # it has no use for the head
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(cls.head_prefix)}
         backbone_tensors = {
             name.split(f"{BACKBONE_MODULE}.", 1)[1]: tensor for name, tensor in tensors.items() if in_backbone(name)
         }
         backbone, commit_hash, fingerprint = config.backbone, config.backbone_revision, config.backbone_fingerprint
-        if backbone_tensors:
+        came_along = bool(backbone_tensors)
+        if came_along:
             # Weights that are not those of the named repository have to stay in this checkpoint when it is saved.
             fingerprint = fingerprint if fingerprint == fingerprint_weights(backbone_tensors) else None
         else:
@@ -337,6 +347,7 @@ class FrozenBackboneModel(PreTrainedModel):
             )
         model.name_or_path = model.config.name_or_path = path
         model._remember_backbone(backbone_tensors, backbone, commit_hash, fingerprint)
+        model.base_model._backbone_came_along = came_along
         model._mark_tunable()
         return (model, info) if wants_info else model
 
@@ -380,7 +391,7 @@ class FrozenBackboneModel(PreTrainedModel):
     ):
         """
         Saves the tunable weights, the head and the configuration, which names the backbone. All files are written
-        aside first, so that a failure leaves the folder as it was.
+        aside first, so that a failure while writing leaves the folder as it was.
 
         Args:
             save_directory (`str` or `os.PathLike`):
@@ -393,20 +404,35 @@ class FrozenBackboneModel(PreTrainedModel):
                 Whether to upload to the Hub as well, to `repo_id` (by default the folder's name).
             include_backbone (`bool`, *optional*):
                 Whether to save the backbone too. By default it is left out where it is frozen and its weights are those
-                of `config.backbone`, and saved where they can be had nowhere else (random or fine-tuned ones).
+                of `config.backbone`, and saved where they can be had nowhere else (random or fine-tuned ones) or came
+                with the checkpoint that the model was loaded from.
             kwargs:
                 What else `PreTrainedModel.save_pretrained` takes (`max_shard_size`, `variant`, `token`, …).
 
         Raises:
-            ValueError: If the backbone's weights would be lost with `include_backbone=False`, or `save_directory` is a
-                file.
+            ValueError: If the backbone's weights would be lost with `include_backbone=False` or by saving over them, if
+                `save_directory` is a file, or if a model is pushed whose backbone is a folder on this machine.
         """
         save_directory = os.fspath(save_directory)
+        if getattr(self, "_hf_peft_config_loaded", False):
+            # Adapters alone are saved, to files of their own.
+            kwargs |= {"is_main_process": is_main_process, "state_dict": state_dict, "push_to_hub": push_to_hub}
+            return super().save_pretrained(save_directory, **kwargs)
         if os.path.isfile(save_directory):
             raise ValueError(f"`save_directory` must be a folder, and {save_directory} is a file.")
+        backbone = self.config.backbone or ""
+        if os.path.isdir(save_directory) and os.path.isdir(backbone) and os.path.samefile(save_directory, backbone):
+            raise ValueError(
+                f"`save_directory` must not be the backbone's own folder, {backbone}: it would be overwritten."
+            )
+        if kwargs.get("distributed_checkpoint"):
+            raise ValueError(
+                "`distributed_checkpoint=True` is not supported: a checkpoint here is written as a whole."
+            )
         state_dict = dict(self.state_dict() if state_dict is None else state_dict)
 
-        if not self._backbone_is_unchanged(state_dict):
+        is_unchanged = self._backbone_is_unchanged(state_dict)
+        if not is_unchanged:
             if include_backbone is False:
                 raise ValueError(
                     "The backbone's weights are not, or no longer, those of "
@@ -414,36 +440,59 @@ class FrozenBackboneModel(PreTrainedModel):
                     "the backbone with `from_pretrained` or `from_backbone`."
                 )
             include_backbone = True
-            self.config.backbone_fingerprint = None
             logger.info("The backbone's weights can be had nowhere else, so the checkpoint holds them.")
         if include_backbone is None:
-            include_backbone = not self.config.freeze_backbone
-        # The base class leaves these out of what it writes, and `Trainer` does not miss them when it resumes.
-        self._keys_to_ignore_on_save = (
-            set() if include_backbone else {name for name in state_dict if in_backbone(name)}
-        )
+            include_backbone = self.base_model._backbone_came_along or not self.config.freeze_backbone
+        if push_to_hub and not include_backbone and os.path.isabs(backbone):
+            raise ValueError(
+                f"The backbone is a folder on this machine, {backbone}, which nobody else has. Pass "
+                "`include_backbone=True`, or load the model with `backbone=<Hub id>` of the same weights."
+            )
 
         os.makedirs(save_directory, exist_ok=True)
         aside = tempfile.mkdtemp(prefix=".saving-", dir=save_directory)
+        fingerprint = self.config.backbone_fingerprint
         try:
+            # What the base class leaves out of what it writes.
+            self._keys_to_ignore_on_save = set() if include_backbone else set(filter(in_backbone, state_dict))
+            if not is_unchanged:
+                self.config.backbone_fingerprint = None
             super().save_pretrained(aside, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
             written = os.listdir(aside)
             for name in written:
                 os.replace(os.path.join(aside, name), os.path.join(save_directory, name))
+        except BaseException:
+            self.config.backbone_fingerprint = fingerprint
+            raise
         finally:
             shutil.rmtree(aside)
             self._leave_frozen_out_of_saves()
-        if is_main_process:
-            _remove_stale_shards(save_directory, written)
-        if push_to_hub and is_main_process:
-            repo_id = kwargs.pop("repo_id", os.path.basename(os.path.abspath(save_directory)))
-            self.push_to_hub(repo_id, **kwargs)
+        if is_main_process and written:  # of several processes only the first has written anything
+            _remove_stale_weights(save_directory, written)
+            if push_to_hub:
+                self._upload(save_directory, written, **kwargs)
+
+    def _upload(self, folder: str, names: list[str], repo_id: str | None = None, **kwargs):
+        """Uploads what was just saved, in one commit."""
+        api = HfApi(token=kwargs.get("token"))
+        repo_id = repo_id or os.path.basename(os.path.abspath(folder))
+        repo_id = api.create_repo(repo_id, private=kwargs.get("private"), exist_ok=True).repo_id
+        api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            allow_patterns=names,
+            commit_message=kwargs.get("commit_message") or f"Upload {type(self).__name__}",
+            revision=kwargs.get("revision"),
+            create_pr=kwargs.get("create_pr"),
+        )
 
     def _backbone_is_unchanged(self, state_dict: dict[str, torch.Tensor]) -> bool:
         """Whether the backbone's weights are those that `config.backbone` holds, up to the precision."""
         loaded_sample = self.base_model._loaded_backbone_sample
         if loaded_sample is None or not self.config.backbone or not self.config.backbone_fingerprint:
             return False
+        if os.path.isabs(self.config.backbone) and not os.path.isdir(self.config.backbone):
+            return False  # a folder that is gone
         tensors = {
             name.split(f"{BACKBONE_MODULE}.", 1)[1]: tensor for name, tensor in state_dict.items() if in_backbone(name)
         }
@@ -455,13 +504,13 @@ class FrozenBackboneModel(PreTrainedModel):
         return any(torch.equal(sample, loaded_sample.to(precision).float()) for precision in precisions)
 
 
-def _remove_stale_shards(folder: str, written: list[str]):
-    """Removes the shards of an earlier save, which a loader could take for those of this one."""
+def _remove_stale_weights(folder: str, written: list[str]):
+    """Removes the weights of an earlier save in another number of files, which a loader could take for those of this."""
+    pattern = re.compile(r"model(\.\w+)?(-\d{5}-of-\d{5})?\.safetensors(\.index(\.\w+)?\.json)?")
     for name in os.listdir(folder):
-        is_shard = re.fullmatch(
-            r"model(\.\w+)?(-\d{5}-of-\d{5}\.safetensors|\.safetensors\.index(\.\w+)?\.json)", name
-        )
-        if is_shard and name not in written:
+        is_other_variant = name == SAFE_WEIGHTS_NAME or re.fullmatch(r"model\.\w+\.safetensors", name)
+        is_sharded = any(".index." in other for other in written)
+        if pattern.fullmatch(name) and name not in written and (is_sharded or not is_other_variant):
             os.remove(os.path.join(folder, name))
 
 

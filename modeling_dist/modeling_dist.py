@@ -25,11 +25,14 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.processing_utils import Unpack
-from transformers.utils import ModelOutput, TransformersKwargs
+from transformers.utils import ModelOutput, TransformersKwargs, logging
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_dist import DiSTConfig
 from .frozen_backbone_dist import FrozenBackboneModel, read_checkpoint, select_weights
+
+
+logger = logging.get_logger(__name__)
 
 
 @dataclass
@@ -356,14 +359,14 @@ class DiSTPooling(nn.Module):
 class DiSTTextClassifier(nn.Module):
     """
     The paper's head: the cosine between a video embedding and the text embedding of each class name, scaled. Frozen,
-    hence buffers. Computed in float32 whatever the model's precision, since CLIP's scale of 100 would leave bfloat16
-    steps of a whole 0.1 between two logits.
+    hence buffers. Loaded and computed in float32 whatever the model's precision, since CLIP's scale of 100 would leave
+    bfloat16 steps of a whole 0.1 between two logits.
     """
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
-        self.class_embeds = nn.Buffer(torch.empty(config.num_labels, config.projection_dim))
-        self.logit_scale = nn.Buffer(torch.tensor(float(config.logit_scale_init_value)))
+        self.class_embeds = nn.Buffer(torch.empty(config.num_labels, config.projection_dim, dtype=torch.float32))
+        self.logit_scale = nn.Buffer(torch.tensor(config.logit_scale_init_value, dtype=torch.float32))
 
     def forward(self, video_embeds: torch.Tensor) -> torch.Tensor:
         device_type = video_embeds.device.type
@@ -388,9 +391,13 @@ class DiSTPreTrainedModel(FrozenBackboneModel):
     _no_split_modules = ["DiSTLayer", "DiSTPooling"]
     _supports_sdpa = True
     _supports_flash_attn = True
-    _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+
+    def __init__(self, config: DiSTConfig):
+        # Once more, because values given to `from_pretrained` are put into a configuration that is there already.
+        config.validate_architecture()
+        super().__init__(config)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -454,19 +461,20 @@ class DiSTModel(DiSTPreTrainedModel):
             self.spatial_encoder.eval()
         return self
 
-    def _check_input(self, pixel_values_videos: torch.Tensor, interpolate_pos_encoding: bool):
+    def _check_input(self, pixel_values_videos: torch.Tensor, interpolate_pos_encoding: bool, num_axes: int = 5):
         size, patch_size = self.config.vision_config.image_size, self.config.vision_config.patch_size
-        expected = f"(batch, {self.config.num_frames}, 3, {size}, {size})"
+        batch = "batch" if num_axes == 5 else "batch, views"
+        expected = f"({batch}, {self.config.num_frames}, 3, {size}, {size})"
         if interpolate_pos_encoding:
-            expected = f"(batch, {self.config.num_frames}, 3, multiple of {patch_size}, multiple of {patch_size})"
+            expected = f"({batch}, {self.config.num_frames}, 3, multiple of {patch_size}, multiple of {patch_size})"
         if pixel_values_videos is None:
             raise ValueError(f"`pixel_values_videos` is needed, of shape {expected}.")
         shape = tuple(pixel_values_videos.shape)
-        fits = len(shape) == 5 and shape[1:3] == (self.config.num_frames, 3)
+        fits = len(shape) == num_axes and shape[-4:-2] == (self.config.num_frames, 3)
         if fits and interpolate_pos_encoding:
-            fits = shape[3] % patch_size == 0 and shape[4] % patch_size == 0
+            fits = shape[-2] % patch_size == 0 and shape[-1] % patch_size == 0
         elif fits:
-            fits = shape[3:] == (size, size)
+            fits = shape[-2:] == (size, size)
         if not fits:
             hint = "" if interpolate_pos_encoding else " Other sizes need `interpolate_pos_encoding=True`."
             raise ValueError(f"`pixel_values_videos` must have shape {expected}, got {shape}.{hint}")
@@ -504,6 +512,11 @@ class DiSTModel(DiSTPreTrainedModel):
             output_attentions = self.config.output_attentions
         self._check_input(pixel_values_videos, interpolate_pos_encoding)
         config, encoder = self.config, self.spatial_encoder
+        if self.training and config.freeze_backbone and any(p.requires_grad for p in encoder.parameters()):
+            raise ValueError(
+                "Parameters in the frozen spatial encoder require gradients and would get none. Call "
+                "`unfreeze_backbone()` to train it, or adapters in it."
+            )
         frozen = torch.no_grad if config.freeze_backbone else contextlib.nullcontext
         patch_size = config.vision_config.patch_size
         grid_size = (pixel_values_videos.shape[3] // patch_size, pixel_values_videos.shape[4] // patch_size)
@@ -607,6 +620,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
     """
 
     backbone_prefix = "dist.spatial_encoder."
+    _keep_in_fp32_modules_strict = ["classifier.class_embeds", "classifier.logit_scale"]
 
     def __init__(self, config: DiSTConfig):
         super().__init__(config)
@@ -623,12 +637,14 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
     def from_backbone(cls, backbone: str | os.PathLike, *, class_names: list[str] | None = None, **kwargs):
         """
         As [`DiSTModel.from_backbone`]; `class_names` goes to [`~DiSTForVideoClassification.set_class_names`], with CLIP's
-        text encoder from the same backbone.
+        text encoder from the same backbone. Without them, a text head is random until that is called.
         """
         model = super().from_backbone(backbone, **kwargs)
         if class_names is not None:
             names = ("revision", "token", "cache_dir", "local_files_only", "force_download")
             model.set_class_names(class_names, **{name: kwargs[name] for name in names if name in kwargs})
+        elif model.config.head_type == "text":
+            logger.warning("The text head has no class names yet, and knows no classes. Call `set_class_names`.")
         return model
 
     def get_video_features(
@@ -669,9 +685,10 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         if self.config.head_type != "text":
             raise ValueError('`set_class_names` needs the text head; this model has `head_type="linear"`.')
         class_names = [class_names] if isinstance(class_names, str) else list(class_names)
-        if not class_names or not all(isinstance(name, str) and name.strip() for name in class_names):
-            raise ValueError(f"`class_names` must be one or more strings that are not empty, got {class_names[:8]}.")
-        class_names = [name.strip().strip('"') for name in class_names]
+        given = class_names
+        class_names = [name.strip().strip('"') if isinstance(name, str) else "" for name in class_names]
+        if not class_names or not all(class_names):
+            raise ValueError(f"`class_names` must be one or more strings that are not empty, got {given[:8]}.")
         doubles = sorted({name for name in class_names if class_names.count(name) > 1})
         if doubles:
             raise ValueError(f"`class_names` must differ from each other; more than once came {doubles[:8]}.")
@@ -690,6 +707,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         self.num_labels = self.config.num_labels
 
     def _embed_class_names(self, class_names: list[str], text_model, tokenizer, download_kwargs: dict) -> torch.Tensor:
+        tokenizer_kwargs = download_kwargs
         if not isinstance(text_model, PreTrainedModel):
             source = text_model or self.config.backbone
             if source is None:
@@ -697,22 +715,21 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
                     "This model names no backbone to load CLIP's text encoder from. Pass `text_model=<folder or Hub id>`, "
                     "or `class_embeds`."
                 )
-            if text_model is None:
-                download_kwargs.setdefault("revision", self.config.backbone_revision)
-            if download_kwargs.get("revision") is None or os.path.isdir(source):
-                download_kwargs.pop("revision", None)
-            tokenizer = source if tokenizer is None else tokenizer
+            if text_model is None and not os.path.isdir(source):
+                download_kwargs = {"revision": self.config.backbone_revision, **download_kwargs}
+            if tokenizer is None:
+                tokenizer, tokenizer_kwargs = source, download_kwargs
             text_config = CLIPTextConfig.from_pretrained(source, **download_kwargs)
             tensors, _ = read_checkpoint(os.fspath(source), **download_kwargs)
             if "text_projection.weight" in tensors:
                 text_config.projection_dim = len(tensors["text_projection.weight"])
             tensors = select_weights(tensors, source, CLIPTextModelWithProjection, text_config)
-            text_model = CLIPTextModelWithProjection(text_config)
+            text_model = CLIPTextModelWithProjection(text_config).eval()
             text_model.load_state_dict(tensors)
         if tokenizer is None:
             raise ValueError("`tokenizer` must be given along with a `text_model` that is already loaded.")
         if isinstance(tokenizer, (str, os.PathLike)):
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer, **download_kwargs)
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer, **tokenizer_kwargs)
 
         max_length = text_model.config.max_position_embeddings
         input_ids = tokenizer(class_names, padding=True, return_tensors="pt")["input_ids"]
@@ -724,7 +741,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
             )
         # The padding comes after the token that CLIP reads, and its attention is causal: no mask is needed.
         batches = input_ids.to(text_model.device).split(256)
-        return torch.cat([text_model.eval()(input_ids=batch).text_embeds.float() for batch in batches])
+        return torch.cat([text_model(input_ids=batch).text_embeds.float() for batch in batches])
 
     @can_return_tuple
     def forward(
@@ -744,7 +761,8 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
             labels (`torch.Tensor`, *optional*):
                 As in the other classifiers of transformers, by `config.problem_type`: class indices `(batch_size,)`,
                 multi-label targets or regression targets `(batch_size, num_labels)`. With the problem type
-                `"single_label_classification"` also class probabilities `(batch_size, num_labels)`, as mixup gives them.
+                `"single_label_classification"`, and with a text head of no problem type, also class probabilities
+                `(batch_size, num_labels)`, as mixup gives them.
             interpolate_pos_encoding, output_hidden_states, output_attentions:
                 As in [`DiSTModel.forward`].
 
@@ -756,6 +774,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         """
         num_views = None
         if pixel_values_videos is not None and pixel_values_videos.ndim == 6:
+            self.dist._check_input(pixel_values_videos, interpolate_pos_encoding, num_axes=6)
             num_views = pixel_values_videos.shape[1]
             pixel_values_videos = pixel_values_videos.flatten(0, 1)
         outputs = self.dist(
@@ -787,7 +806,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
 
     def _average_views(self, logits: torch.Tensor) -> torch.Tensor:
         """(B, views, labels) -> (B, labels): the logits of the views' mean probabilities."""
-        if self.config.problem_type == "regression":
+        if self.config.problem_type == "regression" or (self.config.problem_type is None and self.num_labels == 1):
             return logits.mean(dim=1)
         if self.config.problem_type == "multi_label_classification":
             log_yes = nn.functional.logsigmoid(logits).logsumexp(dim=1)
@@ -798,7 +817,10 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
 
     def _loss(self, labels: torch.Tensor, logits: torch.Tensor, **kwargs) -> torch.Tensor:
         soft_targets = labels.is_floating_point() and labels.shape == logits.shape
-        if soft_targets and self.config.problem_type == "single_label_classification":
+        problem_type = self.config.problem_type
+        if problem_type is None and self.config.head_type == "text":
+            problem_type = "single_label_classification"
+        if soft_targets and problem_type == "single_label_classification":
             return nn.functional.cross_entropy(logits, labels.to(logits))
         return self.loss_function(labels, logits, self.config, **kwargs)
 

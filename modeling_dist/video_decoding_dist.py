@@ -173,7 +173,7 @@ def _open_with_pyav(source: str | io.BytesIO) -> Reader:
         frames = _seek_frames(source, index, indices) if index.times else []
         if len(frames) < len(indices):
             # Seeks can miss their keyframe, as in fragmented files.
-            frames = _count_frames(source, index, indices)
+            frames = _count_frames(source, indices)
         if len(frames) < len(indices):
             raise ValueError(f"frame {indices[len(frames)]} of {index.num_frames} cannot be decoded")
         return np.stack(frames)
@@ -203,7 +203,7 @@ def _seek_frames(source: str | io.BytesIO, index: _FrameIndex, indices: list[int
     return frames
 
 
-def _count_frames(source: str | io.BytesIO, index: _FrameIndex, indices: list[int]) -> list[np.ndarray]:
+def _count_frames(source: str | io.BytesIO, indices: list[int]) -> list[np.ndarray]:
     """Decodes from the start and counts, up to the last of the frames."""
     container, stream = _open_stream(source)
     wanted, frames = set(indices), []

@@ -218,7 +218,8 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         Returns:
             `list[str]`: The files.
         """
-        os.makedirs(save_directory, exist_ok=True)
+        save_directory = os.fspath(save_directory)
+        files = super().save_pretrained(save_directory, **({} if push_to_hub else kwargs))
         names = ("size", "crop_size", "resample", "image_mean", "image_std", "rescale_factor")
         flags = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
         options = self.to_dict()
@@ -228,7 +229,10 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         with open(image_processor_file, "w", encoding="utf-8") as file:
             json.dump(image_processor, file, indent=2, sort_keys=True)
             file.write("\n")
-        return [*super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs), image_processor_file]
+        if push_to_hub:  # after both files are there
+            repo_id = kwargs.pop("repo_id", os.path.basename(os.path.abspath(save_directory)))
+            self.push_to_hub(repo_id, **kwargs)
+        return [*files, image_processor_file]
 
     def sample_frames(
         self,

@@ -135,6 +135,58 @@ def test_backbone_can_be_included(tiny_dist, tmp_path):
     reloaded = DiSTForVideoClassification.from_pretrained(tmp_path, local_files_only=True)
     assert_same_state(reloaded, model)
     assert not any(p.requires_grad for p in reloaded.dist.spatial_encoder.parameters())
+    # Who has it from there may have it from nowhere else.
+    reloaded.save_pretrained(tmp_path / "again")
+    assert saved_names(tmp_path / "again") == set(model.state_dict())
+
+
+def test_backbone_whose_folder_is_gone_is_included(tiny_clip, tmp_path):
+    clip = shutil.copytree(tiny_clip, tmp_path / "clip")
+    model = DiSTModel.from_backbone(clip, **tiny_config_kwargs())
+    shutil.rmtree(clip)
+    model.save_pretrained(tmp_path / "dist")
+    assert_same_state(DiSTModel.from_pretrained(tmp_path / "dist"), model)
+
+
+def test_backbone_is_not_overwritten(tiny_clip, tmp_path):
+    clip = shutil.copytree(tiny_clip, tmp_path / "clip")
+    model = DiSTModel.from_backbone(clip, **tiny_config_kwargs())
+    with pytest.raises(ValueError, match="the backbone's own folder"):
+        model.save_pretrained(clip)
+    assert_same_state(CLIPVisionModel.from_pretrained(clip), CLIPVisionModel.from_pretrained(tiny_clip))
+
+
+class FakeHub:
+    """Takes the place of `HfApi`: notes what is uploaded."""
+
+    uploads: list = []
+
+    def __init__(self, token=None):
+        self.token = token
+
+    def create_repo(self, repo_id, private=None, exist_ok=False):
+        from types import SimpleNamespace
+
+        return SimpleNamespace(repo_id=f"me/{repo_id}")
+
+    def upload_folder(self, repo_id, folder_path, allow_patterns, **kwargs):
+        names = set(saved_names(folder_path))
+        self.uploads.append((repo_id, sorted(allow_patterns), names, self.token, kwargs))
+
+
+def test_pushing_uploads_what_was_saved(tiny_dist, tmp_path, monkeypatch):
+    monkeypatch.setattr("modeling_dist.frozen_backbone_dist.HfApi", FakeHub)
+    model = DiSTForVideoClassification.from_pretrained(tiny_dist)
+    with pytest.raises(ValueError, match="a folder on this machine.*include_backbone=True"):
+        model.save_pretrained(tmp_path / "dist", push_to_hub=True)
+    assert not (tmp_path / "dist").exists() and not FakeHub.uploads
+    model.save_pretrained(
+        tmp_path / "dist", push_to_hub=True, include_backbone=True, token="secret", commit_message="Hello"
+    )
+    repo_id, files, names, token, kwargs = FakeHub.uploads.pop()
+    assert (repo_id, files, token) == ("me/dist", ["config.json", "model.safetensors"], "secret")
+    assert names == set(model.state_dict())
+    assert kwargs["commit_message"] == "Hello"
 
 
 def test_backbone_that_can_be_had_nowhere_else_is_included(tmp_path):
@@ -204,8 +256,10 @@ def test_failed_save_leaves_the_folder_as_it_was(copy_of_dist, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("transformers.modeling_utils.safe_save_file", disk_full)
+    fingerprint = model.config.backbone_fingerprint
     with pytest.raises(OSError, match="No space left"):
         model.save_pretrained(copy_of_dist)
+    assert model.config.backbone_fingerprint == fingerprint
     assert {path.name: path.read_bytes() for path in copy_of_dist.iterdir()} == before
 
 
@@ -226,7 +280,22 @@ def test_shards_are_loaded_and_replaced_by_a_single_file(tiny_dist, tmp_path):
     assert_same_state(DiSTForVideoClassification.from_pretrained(tmp_path), model)
     model.save_pretrained(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["config.json", "model.safetensors"]
+    with torch.no_grad():
+        model.dist.temporal_stem.weight.add_(1)
+    model.save_pretrained(tmp_path, max_shard_size="300KB")
+    assert not (tmp_path / "model.safetensors").exists()
     assert_same_state(DiSTForVideoClassification.from_pretrained(tmp_path), model)
+
+
+def test_processes_that_write_nothing_remove_nothing(tiny_dist, tmp_path, monkeypatch):
+    """Each process of a distributed run saves; only the first one writes."""
+    model = DiSTForVideoClassification.from_pretrained(tiny_dist)
+    model.save_pretrained(tmp_path, max_shard_size="300KB")
+    before = sorted(os.listdir(tmp_path))
+    model.save_pretrained(tmp_path, is_main_process=False, max_shard_size="300KB")
+    monkeypatch.setattr(type(model), "should_save_on_this_rank", lambda *_: False, raising=False)
+    model.save_pretrained(tmp_path, max_shard_size="300KB")
+    assert sorted(os.listdir(tmp_path)) == before
 
 
 def test_variant_is_saved_and_loaded(tiny_dist, tmp_path):
@@ -247,7 +316,7 @@ def test_saving_to_a_file_is_refused(tiny_dist, tmp_path):
 # Loading
 
 
-def test_reloading_is_bit_equal_and_frozen_again(tiny_clip, tmp_path):
+def test_reloaded_weights_are_bit_equal_and_frozen_again(tiny_clip, tmp_path):
     model = DiSTForVideoClassification.from_backbone(tiny_clip, class_names=CLASS_NAMES, **tiny_config_kwargs())
     model.save_pretrained(tmp_path)
     reloaded = DiSTForVideoClassification.from_pretrained(tmp_path)
@@ -274,7 +343,8 @@ def test_loading_logs_nothing(auto_class, tiny_dist, log, capsys):
     model = auto_class.from_pretrained(tiny_dist)
     assert [record.getMessage() for record in log.records if record.levelname != "INFO"] == []
     assert "newly initialized" not in capsys.readouterr().err
-    assert isinstance(model, DiSTModel) or isinstance(model, DiSTForVideoClassification)
+    expected = DiSTModel if auto_class in (AutoModel, DiSTModel) else DiSTForVideoClassification
+    assert type(model) is expected
     assert not any(p.requires_grad for p in model.base_model.spatial_encoder.parameters())
 
 
@@ -326,6 +396,20 @@ def test_subfolder_and_cache(tiny_dist, tiny_clip, tmp_path):
         )
         assert_same_state(model, DiSTForVideoClassification.from_pretrained(tiny_dist))
         assert (model.config.backbone, model.config.backbone_revision) == ("org/tiny-clip", "b" * 40)
+
+
+def test_revision_of_the_checkpoint_is_respected(tiny_dist, tmp_path):
+    cache = tmp_path / "cache"
+    lay_out_as_hub_cache(cache, "org/dist-tiny", "a" * 40, tiny_dist)
+    other = shutil.copytree(tiny_dist, tmp_path / "other")
+    tensors = load_file(other / "model.safetensors")
+    tensors["dist.pooling.video_token"] += 1
+    save_file(tensors, other / "model.safetensors")
+    lay_out_as_hub_cache(cache, "org/dist-tiny", "e" * 40, other)  # where `main` is now
+    for revision, expected in (("a" * 40, tiny_dist), ("e" * 40, other), ("main", other), (None, other)):
+        kwargs = {} if revision is None else {"revision": revision}
+        model = AutoModel.from_pretrained("org/dist-tiny", cache_dir=cache, local_files_only=True, token="x", **kwargs)
+        assert_same_state(model, AutoModel.from_pretrained(expected))
 
 
 def test_backbone_stays_at_the_pinned_commit_when_main_moves_on(tiny_dist, tiny_clip, tmp_path):
@@ -466,13 +550,35 @@ def test_missing_tunable_weight_is_an_error(copy_of_dist):
         DiSTForVideoClassification.from_pretrained(copy_of_dist)
 
 
+@pytest.mark.parametrize("auto_class", [AutoModelForVideoClassification, DiSTForVideoClassification])
+def test_impossible_override_is_an_error(tiny_dist, auto_class):
+    with pytest.raises(ValueError, match="`num_frames` must be a multiple"):
+        auto_class.from_pretrained(tiny_dist, num_frames=7)
+    with pytest.raises(ValueError, match='"text" or "linear"'):
+        auto_class.from_pretrained(tiny_dist, head_type="lineer")
+
+
+@pytest.mark.parametrize("auto_class", [AutoModelForVideoClassification, DiSTForVideoClassification])
+def test_other_repository_is_not_asked_for_the_first_ones_commit(tiny_dist, tiny_clip, tmp_path, auto_class):
+    cache = tmp_path / "cache"
+    lay_out_as_hub_cache(cache, "org/first", "b" * 40, tiny_clip)
+    lay_out_as_hub_cache(cache, "org/mirror", "c" * 40, tiny_clip)
+    model = DiSTForVideoClassification.from_backbone(
+        "org/first", cache_dir=cache, class_names=CLASS_NAMES, **tiny_config_kwargs()
+    )
+    model.save_pretrained(tmp_path / "dist")
+    reloaded = auto_class.from_pretrained(tmp_path / "dist", backbone="org/mirror", cache_dir=cache)
+    assert_same_state(reloaded, model)
+    assert (reloaded.config.backbone, reloaded.config.backbone_revision) == ("org/mirror", "c" * 40)
+
+
 def test_configuration_that_asks_for_more_than_the_checkpoint_has_is_an_error(tiny_dist):
     with pytest.raises(ValueError, match="lacks .* of the weights"):
         DiSTForVideoClassification.from_pretrained(tiny_dist, num_pooling_layers=3)
 
 
 def test_misspelt_option_of_a_new_model_is_an_error(tiny_clip):
-    with pytest.raises(ValueError, match="DiSTConfig has no num_frame. It has: .*num_frames"):
+    with pytest.raises(ValueError, match="takes no num_frame. .*num_frames"):
         DiSTModel.from_backbone(tiny_clip, num_frame=8)
 
 
@@ -514,6 +620,30 @@ def test_class_names_are_embedded_by_clips_text_encoder(tiny_clip, tiny_dist):
 def test_setting_class_names_logs_nothing(tiny_dist, log):
     DiSTForVideoClassification.from_pretrained(tiny_dist).set_class_names(["a", "b"])
     assert [record.getMessage() for record in log.records if record.levelname != "INFO"] == []
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_head_keeps_its_values_in_half_precision(tiny_dist, tiny_clip, tmp_path, dtype):
+    expected = DiSTForVideoClassification.from_pretrained(tiny_dist)
+    model = DiSTForVideoClassification.from_pretrained(tiny_dist, dtype=dtype)
+    assert model.dist.temporal_stem.weight.dtype == dtype
+    assert_same_state(model.classifier, expected.classifier)
+    model.save_pretrained(tmp_path)
+    reloaded = DiSTForVideoClassification.from_pretrained(tmp_path, dtype=torch.float32)
+    assert_same_state(reloaded.classifier, expected.classifier)
+    new = DiSTForVideoClassification.from_backbone(
+        tiny_clip, dtype=dtype, class_names=list(expected.config.id2label.values()), **tiny_config_kwargs()
+    )
+    assert_same_state(new.classifier, expected.classifier)
+
+
+def test_text_head_without_class_names_says_so(tiny_clip, log):
+    DiSTForVideoClassification.from_backbone(tiny_clip, **tiny_config_kwargs())
+    assert "no class names yet" in log.text
+    log.clear()
+    DiSTForVideoClassification.from_backbone(tiny_clip, head_type="linear", num_labels=3, **tiny_config_kwargs())
+    DiSTForVideoClassification.from_backbone(tiny_clip, class_names=CLASS_NAMES, **tiny_config_kwargs())
+    assert "class names" not in log.text
 
 
 def test_class_names_survive_disk(tiny_dist, tmp_path):

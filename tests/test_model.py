@@ -119,6 +119,21 @@ def test_wrong_shape_names_what_came_and_what_is_expected(shape, hint):
         assert hint in str(error.value)
 
 
+def test_wrong_shape_with_views_is_named_as_it_came():
+    model = DiSTForVideoClassification(tiny_config())
+    with pytest.raises(ValueError, match=r"\(batch, views, 4, 3, 16, 16\), got \(2, 3, 5, 3, 16, 16\)"):
+        model(torch.zeros(2, 3, 5, 3, 16, 16))
+
+
+def test_trainable_parameters_in_the_frozen_encoder_are_refused():
+    """As adapters in it would be: they would get no gradient."""
+    model = DiSTModel(tiny_config()).train()
+    model.spatial_encoder.encoder.layers[0].mlp.fc1.weight.requires_grad_(True)
+    with pytest.raises(ValueError, match="unfreeze_backbone"):
+        model(random_videos(model.config))
+    model.eval()(random_videos(model.config))
+
+
 def test_size_that_is_no_multiple_of_the_patch_is_refused():
     with pytest.raises(ValueError, match=r"multiple of 8.*\(2, 4, 3, 20, 16\)"):
         DiSTModel(tiny_config())(torch.zeros(2, 4, 3, 20, 16), interpolate_pos_encoding=True)
@@ -482,6 +497,9 @@ def test_views_of_multi_label_and_regression_problems():
     assert_close(model(videos.unflatten(0, (2, 3))).logits.sigmoid(), one_by_one.sigmoid().mean(1))
     model.config.problem_type = "regression"
     assert_close(model(videos.unflatten(0, (2, 3))).logits, one_by_one.mean(1))
+    one_label = DiSTForVideoClassification(tiny_config(head_type="linear", num_labels=1)).eval()
+    one_by_one = one_label(videos).logits.unflatten(0, (2, 3))
+    assert_close(one_label(videos.unflatten(0, (2, 3))).logits, one_by_one.mean(1))
 
 
 def test_losses_by_problem_type():
@@ -506,11 +524,11 @@ def test_losses_by_problem_type():
 
 
 def test_soft_targets_of_single_label_problems():
-    model = DiSTForVideoClassification(tiny_config(problem_type="single_label_classification")).eval()
-    videos = random_videos(model.config)
     soft = torch.tensor([[0.7, 0.3, 0.0], [0.1, 0.1, 0.8]])
-    outputs = model(videos, labels=soft)
-    assert_close(outputs.loss, -(soft * outputs.logits.log_softmax(-1)).sum(-1).mean())
+    for kwargs in ({"problem_type": "single_label_classification", "head_type": "linear"}, {"head_type": "text"}):
+        model = DiSTForVideoClassification(tiny_config(**kwargs)).eval()
+        outputs = model(random_videos(model.config), labels=soft)
+        assert_close(outputs.loss, -(soft * outputs.logits.log_softmax(-1)).sum(-1).mean())
 
 
 def test_text_logits_are_scaled_cosines():
@@ -536,7 +554,8 @@ def test_set_class_names_changes_head_and_labels():
     [
         ([], None, "one or more"),
         (["a", ""], None, "not empty"),
-        (["a", 3], None, "strings"),
+        (["a", '""'], None, "not empty"),
+        (["a", 3], None, "strings that are not empty"),
         (["a", "b", "a"], None, r"more than once came \['a'\]"),
         (["a", "b"], torch.zeros(2, 5), r"\(2, 24\), got \(2, 5\)"),
         (["a", "b"], torch.zeros(3, 24), r"\(2, 24\), got \(3, 24\)"),

@@ -121,7 +121,7 @@ print("classified", predictions[0][0]["label"])
 def assert_works_without_the_package(folder, video, short_video, tmp_path):
     code = REMOTE.format(arguments=(str(folder), video, short_video, str(tmp_path / "resaved")))
     result = run_python(code, tmp_path, HF_HOME=str(tmp_path / "home"), HF_HUB_OFFLINE="1")
-    assert "classified" in result.stdout, result.stderr
+    assert result.returncode == 0 and "classified" in result.stdout, result.stderr
     assert "Error" not in result.stderr
     assert "newly initialized" not in result.stderr
 
