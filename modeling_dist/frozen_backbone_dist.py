@@ -443,6 +443,10 @@ class FrozenBackboneModel(PreTrainedModel):
             logger.info("The backbone's weights can be had nowhere else, so the checkpoint holds them.")
         if include_backbone is None:
             include_backbone = self.base_model._backbone_came_along or not self.config.freeze_backbone
+        if include_backbone and state_dict and not any(map(in_backbone, state_dict)):
+            raise ValueError(
+                "`state_dict` lacks the backbone's weights, which have to be saved because they can be had nowhere else."
+            )
         if push_to_hub and not include_backbone and os.path.isabs(backbone):
             raise ValueError(
                 f"The backbone is a folder on this machine, {backbone}, which nobody else has. Pass "
@@ -468,7 +472,7 @@ class FrozenBackboneModel(PreTrainedModel):
             shutil.rmtree(aside)
             self._leave_frozen_out_of_saves()
         if is_main_process and written:  # of several processes only the first has written anything
-            _remove_stale_weights(save_directory, written)
+            _remove_stale_weights(save_directory, written, kwargs.get("variant"))
             if push_to_hub:
                 self._upload(save_directory, written, **kwargs)
 
@@ -504,13 +508,13 @@ class FrozenBackboneModel(PreTrainedModel):
         return any(torch.equal(sample, loaded_sample.to(precision).float()) for precision in precisions)
 
 
-def _remove_stale_weights(folder: str, written: list[str]):
+def _remove_stale_weights(folder: str, written: list[str], variant: str | None = None):
     """Removes the weights of an earlier save in another number of files, which a loader could take for those of this."""
-    pattern = re.compile(r"model(\.\w+)?(-\d{5}-of-\d{5})?\.safetensors(\.index(\.\w+)?\.json)?")
+    suffix = f".{variant}" if variant else ""
+    whole = {f"model{suffix}.safetensors", f"model.safetensors.index{suffix}.json"}
+    shard = re.compile(re.escape(f"model{suffix}") + r"-\d{5}-of-\d{5}\.safetensors")
     for name in os.listdir(folder):
-        is_other_variant = name == SAFE_WEIGHTS_NAME or re.fullmatch(r"model\.\w+\.safetensors", name)
-        is_sharded = any(".index." in other for other in written)
-        if pattern.fullmatch(name) and name not in written and (is_sharded or not is_other_variant):
+        if name not in written and (name in whole or shard.fullmatch(name)):
             os.remove(os.path.join(folder, name))
 
 

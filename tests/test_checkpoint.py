@@ -198,6 +198,10 @@ def test_backbone_that_can_be_had_nowhere_else_is_included(tmp_path):
     assert_same_state(DiSTModel.from_pretrained(tmp_path), model)
     with pytest.raises(ValueError, match="would be lost"):
         model.save_pretrained(tmp_path / "other", include_backbone=False)
+    without = {name: tensor for name, tensor in model.state_dict().items() if "spatial_encoder" not in name}
+    with pytest.raises(ValueError, match="lacks the backbone's weights"):
+        model.save_pretrained(tmp_path / "other", state_dict=without)
+    assert not (tmp_path / "other").exists()
 
 
 def test_fine_tuned_backbone_is_included_and_stays_so(tiny_dist, tmp_path):
@@ -302,6 +306,8 @@ def test_variant_is_saved_and_loaded(tiny_dist, tmp_path):
     model = DiSTForVideoClassification.from_pretrained(tiny_dist)
     model.save_pretrained(tmp_path, variant="fp32")
     assert os.path.isfile(tmp_path / "model.fp32.safetensors")
+    model.save_pretrained(tmp_path, variant="other", max_shard_size="300KB")
+    assert_same_state(DiSTForVideoClassification.from_pretrained(tmp_path, variant="other"), model)
     assert_same_state(DiSTForVideoClassification.from_pretrained(tmp_path, variant="fp32"), model)
     with pytest.raises(OSError, match="holds no weights"):
         DiSTForVideoClassification.from_pretrained(tmp_path)
