@@ -1,6 +1,6 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """
-What DiST costs beside the bare CLIP that it contains, and beside its naive formulation: time, memory, FLOPs, parameters.
+What DiST costs beside a bare CLIP, and beside its naive formulation: time, memory, FLOPs, parameters.
 
 From the repository's folder, with the package installed (`pip install -e .`):
 
@@ -35,6 +35,7 @@ products, convolutions and attention.
 """
 
 import argparse
+import copy
 import datetime
 import json
 import os
@@ -53,7 +54,7 @@ import transformers
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPVisionConfig
+from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification
 from modeling_dist.reference_dist import ReferenceDiST
@@ -165,11 +166,13 @@ def make_inputs(config: DiSTConfig, batch_size: int, dtype: torch.dtype, device:
 def make_dist_contenders(
     arguments: argparse.Namespace, dtype: str, attn_implementation: str, device: torch.device
 ) -> list[Contender]:
-    """All that one model with one CLIP inside can take part as."""
+    """A CLIP, and all that one DiST can take part as."""
     model = DiSTForVideoClassification(make_config(arguments.size, arguments.num_frames))
-    model.to(device, getattr(torch, dtype))
-    model.set_attn_implementation(attn_implementation)
-    dist, clip = model.dist, model.dist.spatial_encoder
+    clip = CLIPVisionModel(copy.deepcopy(model.config.vision_config))
+    for each in (model, clip):
+        each.to(device, getattr(torch, dtype)).eval()
+        each.set_attn_implementation(attn_implementation)
+    dist = model.dist
     kind = (dtype, attn_implementation)
     contenders = [
         Contender("bare", *kind, clip, lambda inputs: clip(inputs.spatial_frames)),

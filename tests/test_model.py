@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 from torch.testing import assert_close
-from transformers import AutoModelForVideoClassification
+from transformers import AutoModelForVideoClassification, CLIPVisionModel
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTModel
 from modeling_dist.convert_dist_to_hf import convert_state_dict, convert_tunable_tensor
@@ -192,6 +192,19 @@ def test_nothing_of_the_frozen_encoder_is_kept_for_backward_but_its_features():
     # One feature map per layer, and the last one's class tokens.
     features = {tensor.data_ptr() for tensor in saved if tensor.shape[-1] == 48 and tensor.numel() >= 4 * 5 * 48}
     assert len(features) == config.num_hidden_layers
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_spatial_encoder_equals_clips_own(dtype, frozen):
+    model = DiSTModel(tiny_config(freeze_backbone=frozen)).to(dtype)
+    clip = CLIPVisionModel(model.config.vision_config).to(dtype).eval()
+    clip.load_state_dict(model.spatial_encoder.state_dict())
+    images = torch.randn(3, 3, 16, 16, dtype=dtype)
+    for no_grad in (True, False):
+        with torch.no_grad() if no_grad else torch.enable_grad():
+            actual, expected = model.spatial_encoder(images), clip(images)
+        assert_close(actual.last_hidden_state, expected.last_hidden_state)
 
 
 def test_layers_after_the_last_selected_one_are_not_run():
