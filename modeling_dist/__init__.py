@@ -8,7 +8,7 @@ from .video_decoding_dist import VideoDecodingError
 from .video_processing_dist import DiSTVideoProcessor
 
 
-AutoConfig.register(DiSTConfig.model_type, DiSTConfig)
-AutoModel.register(DiSTConfig, DiSTModel)
-AutoModelForVideoClassification.register(DiSTConfig, DiSTForVideoClassification)
-AutoVideoProcessor.register(DiSTConfig, DiSTVideoProcessor)
+AutoConfig.register(DiSTConfig.model_type, DiSTConfig, exist_ok=True)
+AutoModel.register(DiSTConfig, DiSTModel, exist_ok=True)
+AutoModelForVideoClassification.register(DiSTConfig, DiSTForVideoClassification, exist_ok=True)
+AutoVideoProcessor.register(DiSTConfig, DiSTVideoProcessor, exist_ok=True)
