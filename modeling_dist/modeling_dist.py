@@ -636,7 +636,6 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
     """
 
     backbone_prefix = "dist.spatial_encoder."
-    _keep_in_fp32_modules_strict = ["classifier.class_embeds", "classifier.logit_scale"]
 
     def __init__(self, config: DiSTConfig):
         super().__init__(config)
