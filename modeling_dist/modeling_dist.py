@@ -6,6 +6,7 @@ C of the integration branch and M of the temporal encoder. Token tensors keep th
 """
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -262,7 +263,10 @@ class DiSTAttention(nn.Module):
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         q_weight, kv_weight = self.in_proj_weight.split([self.embed_dim, 2 * self.embed_dim])
-        q_bias, kv_bias = self.in_proj_bias.split([self.embed_dim, 2 * self.embed_dim])
+        q_bias, k_bias, v_bias = self.in_proj_bias.chunk(3)
+        # A bias of the keys adds the same to all scores of a query, and nothing to their softmax. What would come back
+        # as its gradient is rounding noise, which Adam scales up to whole steps.
+        kv_bias = torch.cat([k_bias.detach(), v_bias])
         # (batch, tokens, C) -> (batch, heads, tokens, head_dim)
         query = nn.functional.linear(hidden_states, q_weight, q_bias)
         query = query.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
@@ -534,12 +538,13 @@ class DiSTModel(DiSTPreTrainedModel):
                 "`unfreeze_backbone()` to train it, or adapters in it."
             )
         frozen = torch.no_grad if config.freeze_backbone else contextlib.nullcontext
+        own_precision = self._encoder_precision(pixel_values_videos.device.type)
         patch_size = config.vision_config.patch_size
         grid_size = (pixel_values_videos.shape[3] // patch_size, pixel_values_videos.shape[4] // patch_size)
 
         # Only frames 0, α, 2α, … go through the spatial encoder: (B, T, 3, H, W) -> (B * S, 3, H, W)
         spatial_frames = pixel_values_videos[:, :: config.spatial_frame_stride].flatten(0, 1)
-        with frozen():
+        with frozen(), own_precision():
             spatial_hidden_states = encoder.embeddings(
                 spatial_frames, interpolate_pos_encoding=interpolate_pos_encoding
             )
@@ -558,7 +563,7 @@ class DiSTModel(DiSTPreTrainedModel):
         # The two encoders advance together, so that no layer's features outlive their use.
         integration_hidden_states = None
         for encoder_idx, encoder_layer in enumerate(encoder.encoder.layers[: config.selected_layers[-1] + 1]):
-            with frozen():
+            with frozen(), own_precision():
                 spatial_hidden_states = encoder_layer(spatial_hidden_states, None, **kwargs)
             if encoder_idx not in config.selected_layers:
                 continue
@@ -587,6 +592,16 @@ class DiSTModel(DiSTPreTrainedModel):
             attentions=attentions if output_attentions else None,
             video_attentions=video_attentions if output_attentions else None,
         )
+
+    def _encoder_precision(self, device_type: str) -> Callable[[], contextlib.AbstractContextManager]:
+        """
+        A frozen encoder that is held in half precision computes in it: autocast would cast its weights to float32 and
+        back at every step.
+        """
+        is_half = self.config.freeze_backbone and self.spatial_encoder.dtype in (torch.bfloat16, torch.float16)
+        if not is_half or device_type == "meta" or not torch.is_autocast_enabled(device_type):
+            return contextlib.nullcontext
+        return functools.partial(torch.autocast, device_type, enabled=False)
 
     def _to_branch_dtype(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """The spatial encoder may be held in a lower precision than the branches; autocast sees to it itself."""
