@@ -176,6 +176,12 @@ class FrozenBackboneModel(PreTrainedModel):
             counts["tunable" if self.is_tunable(name) else "frozen"] += parameter.numel()
         return counts
 
+    @property
+    def saves_backbone(self) -> bool:
+        """Whether `save_pretrained` saves the backbone too, by default: where it can be had nowhere else, or is trained."""
+        came_along = self.base_model._backbone_came_along or not self.config.freeze_backbone
+        return came_along or not self._backbone_is_unchanged(self.state_dict())
+
     def freeze_backbone(self):
         """Freezes the backbone: no gradient, evaluation mode, left out of what is saved. The default."""
         self.config.freeze_backbone = True

@@ -1,0 +1,97 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""The paper's optimization: which parameters decay, and the learning rate of every iteration."""
+
+import math
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from .frozen_backbone_dist import FrozenBackboneModel
+
+
+# Learned tokens and positional embeddings, of DiST and, where it is trained too, of CLIP.
+TOKEN_NAMES = ("class_token", "video_token", "frame_token", "position_embedding", "class_embedding")
+
+
+def decays(name: str, parameter: torch.Tensor) -> bool:
+    """Whether weight decay applies: not to biases and other 1-D parameters, learned tokens, positional embeddings."""
+    return parameter.ndim > 1 and not any(token in name for token in TOKEN_NAMES)
+
+
+def parameter_groups(model: FrozenBackboneModel, weight_decay: float) -> list[dict]:
+    """
+    What the optimizer gets: the tunable parameters that decay, and those that do not.
+
+    Args:
+        model (`FrozenBackboneModel`):
+            The model; its frozen parameters are in neither group.
+        weight_decay (`float`):
+            Of the first group.
+
+    Returns:
+        `list[dict]`: Two groups, with `params` and `weight_decay`.
+    """
+    groups = [{"params": [], "weight_decay": weight_decay}, {"params": [], "weight_decay": 0.0}]
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and model.is_tunable(name):
+            groups[0 if decays(name, parameter) else 1]["params"].append(parameter)
+    return groups
+
+
+def learning_rate_at(
+    epoch: float, peak: float, num_epochs: float, warmup_epochs: float = 0.0, warmup_start: float = 0.0
+) -> float:
+    """
+    The paper's schedule: a cosine from `peak` at epoch 0 to zero at the end, of which the first epochs are replaced by a
+    straight line from `warmup_start` to the cosine's value at the end of the warm-up.
+
+    Args:
+        epoch (`float`):
+            Where in the training, in epochs; iteration i of n in epoch e is e + i / n.
+        peak (`float`):
+            The learning rate that the cosine starts from.
+        num_epochs, warmup_epochs (`float`):
+            Length of the training and of the warm-up.
+        warmup_start (`float`, defaults to 0.0):
+            Learning rate of the very first iteration.
+    """
+
+    def cosine(at: float) -> float:
+        return peak * (math.cos(math.pi * at / num_epochs) + 1) / 2
+
+    if epoch < warmup_epochs:
+        return warmup_start + (cosine(warmup_epochs) - warmup_start) * epoch / warmup_epochs
+    return cosine(min(epoch, num_epochs))
+
+
+def cosine_schedule(
+    optimizer: torch.optim.Optimizer,
+    steps_per_epoch: int,
+    num_epochs: float,
+    warmup_epochs: float = 0.0,
+    warmup_start: float = 0.0,
+) -> LambdaLR:
+    """
+    [`learning_rate_at`] as a scheduler that is stepped once per iteration. The peak is the optimizer's learning rate.
+
+    Raises:
+        ValueError: If the warm-up is not shorter than the training, or starts above the peak.
+    """
+    peak = optimizer.defaults["lr"]
+    if not 0 <= warmup_epochs < num_epochs:
+        raise ValueError(
+            f"`warmup_epochs` must be at least 0 and less than `num_epochs`, got {warmup_epochs} and {num_epochs}."
+        )
+    if not 0 <= warmup_start <= peak:
+        raise ValueError(
+            f"The warm-up must start between 0 and the learning rate {peak:g}, got {warmup_start:g}. A small batch makes "
+            "the linearly scaled learning rate small."
+        )
+
+    def factor(step: int) -> float:
+        return learning_rate_at(step / steps_per_epoch, peak, num_epochs, warmup_epochs, warmup_start) / peak
+
+    return LambdaLR(optimizer, factor)
+
+
+__all__ = ["cosine_schedule", "learning_rate_at", "parameter_groups"]
