@@ -283,6 +283,7 @@ def main():
         log_with=settings.report_to or None,
         project_config=ProjectConfiguration(project_dir=settings.output_dir, logging_dir=str(output_dir / "logs")),
     )
+    logging.getLogger("modeling_dist").setLevel(logging.INFO if accelerator.is_main_process else logging.WARNING)
     settings.mixed_precision = accelerator.mixed_precision
     num_processes = accelerator.num_processes
     with exit_with_message():

@@ -1,0 +1,153 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""
+Evaluates a DiST as the paper does: three clips of every video, their probabilities averaged.
+
+    accelerate launch examples/evaluate.py --model my-dist --dataset videos/
+    accelerate launch --multi_gpu --num_processes 8 examples/evaluate.py --model org/dist-vitb16-ssv2 \\
+        --dataset something-something-v2-validation.json --video_root 20bn-something-something-v2 --dtype bfloat16 \\
+        --output_dir evaluation
+    accelerate launch examples/evaluate.py --model my-dist --dataset videos/ --shuffle_frames  # what it knows without time
+
+The dataset is a folder of classes (its validation/ or test/ where it has splits), a list, or a dataset of the Hub, as for
+training. The output folder gets metrics.json (the figures, and the protocol that they were measured with), the prediction
+of every video, and plots of the confusion matrix and of each class's accuracy.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import datasets
+import torch
+import transformers
+from accelerate import Accelerator
+from transformers import AutoModelForVideoClassification, AutoVideoProcessor
+
+from modeling_dist.command_line import HelpFormatter, exit_with_message
+from modeling_dist.data import VALIDATION_SPLITS, load_videos
+from modeling_dist.evaluation import compute_metrics, describe_protocol, predict_videos, write_report
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser.add_argument("--model", required=True, help="trained DiST: Hub id or folder")
+    parser.add_argument("--revision", help="revision of the model")
+    parser.add_argument(
+        "--dataset", required=True, help="a folder of classes, a list, or a dataset of the Hub or on disk"
+    )
+    parser.add_argument("--split", help="split of the dataset; the one for validation by default")
+    parser.add_argument("--dataset_format", default="auto", help="folder, csv, json, list, ssv2, hub or disk")
+    parser.add_argument("--dataset_config", help="configuration of a dataset of the Hub")
+    parser.add_argument("--dataset_revision", help="revision of a dataset of the Hub")
+    parser.add_argument("--video_root", help="folder that the paths in a list start from")
+    parser.add_argument("--video_column", help="column of the videos")
+    parser.add_argument("--label_column", help="column of the labels")
+    parser.add_argument("--exclude", help="list of videos to leave out, as examples/scan.py writes it")
+    parser.add_argument("--num_clips", type=int, default=3, help="clips of a video")
+    parser.add_argument("--num_crops", type=int, default=1, choices=(1, 3), help="crops of each clip")
+    parser.add_argument("--shuffle_frames", action="store_true", help="put the frames of each clip in a random order")
+    parser.add_argument(
+        "--skip_unreadable", action="store_true", help="leave out videos that cannot be read; count them"
+    )
+    parser.add_argument("--batch_size", type=int, default=8, help="videos decoded together, in each process")
+    parser.add_argument("--view_batch_size", type=int, help="views through the model at once; batch_size by default")
+    parser.add_argument("--num_workers", type=int, default=4, help="processes that decode, for each process")
+    parser.add_argument("--decoder", help="decord, torchcodec, pyav or auto; the processor's by default")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="precision")
+    parser.add_argument("--attn_implementation", help="sdpa, eager, flash_attention_2")
+    parser.add_argument("--torch_compile", action="store_true", help="compile the model with torch.compile")
+    parser.add_argument("--cpu", action="store_true", help="evaluate on the CPU though there is a GPU")
+    parser.add_argument(
+        "--predictions_format", default="parquet", choices=("parquet", "csv"), help="of the predictions"
+    )
+    parser.add_argument(
+        "--output_dir", type=Path, help="folder for the report; evaluation/ in a model's folder by default"
+    )
+    args = parser.parse_args()
+    for name in ("num_clips", "batch_size", "view_batch_size"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}.")
+    return args
+
+
+def main():
+    args = parse_arguments()
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    # Without `cpu`, several processes on a machine without a GPU would not know of each other.
+    accelerator = Accelerator(cpu=args.cpu or not torch.accelerator.is_available())
+
+    # Model
+    options = {} if args.attn_implementation is None else {"attn_implementation": args.attn_implementation}
+    with exit_with_message(), accelerator.main_process_first():
+        model = AutoModelForVideoClassification.from_pretrained(
+            args.model, revision=args.revision, dtype=getattr(torch, args.dtype), **options
+        )
+        processor = AutoVideoProcessor.from_pretrained(args.model, revision=args.revision)
+    class_names = [model.config.id2label[label] for label in range(model.config.num_labels)]
+    if args.decoder is not None:
+        processor.decoder = args.decoder
+    model.to(accelerator.device)
+    if args.torch_compile:
+        model.compile()
+
+    # Data, its labels in the model's order
+    with exit_with_message(), accelerator.main_process_first():
+        videos = load_videos(
+            args.dataset,
+            format=args.dataset_format,
+            split=args.split or VALIDATION_SPLITS,
+            video_root=args.video_root,
+            class_names=class_names,
+            video_column=args.video_column,
+            label_column=args.label_column,
+            config_name=args.dataset_config,
+            revision=args.dataset_revision,
+            exclude=args.exclude,
+        )
+
+    # Evaluation
+    with exit_with_message():
+        predictions = predict_videos(
+            model,
+            videos,
+            processor,
+            accelerator,
+            num_clips=args.num_clips,
+            num_crops=args.num_crops,
+            batch_size=args.batch_size,
+            view_batch_size=args.view_batch_size,
+            num_workers=args.num_workers,
+            skip_unreadable=args.skip_unreadable,
+            shuffle_frames=args.shuffle_frames,
+            progress=f"{len(videos)} videos",
+        )
+        metrics = compute_metrics(predictions, videos, class_names)
+    metrics["protocol"] = describe_protocol(
+        model,
+        videos,
+        args.num_clips,
+        args.num_crops,
+        args.dtype,
+        metrics["num_unreadable"],
+        dataset=args.dataset,
+        split=args.split,
+        shuffled_frames=args.shuffle_frames,
+    )
+
+    # Report
+    if accelerator.is_main_process:
+        output_dir = args.output_dir or (Path(args.model) if Path(args.model).is_dir() else Path()) / "evaluation"
+        files = write_report(output_dir, predictions, videos, class_names, metrics, args.predictions_format)
+        for name in ("top1", "top5", "mean_class_accuracy"):
+            print(f"{name:20} {metrics[name]:7.2%}")
+        print(f"{'videos':20} {metrics['num_videos']:7,}")
+        if metrics["num_unreadable"]:
+            print(f"{'unreadable':20} {metrics['num_unreadable']:7,}")
+        print(f"The report is in {output_dir}: {', '.join(file.name for file in files)}.")
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    main()
