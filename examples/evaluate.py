@@ -15,7 +15,12 @@ of every video, and plots of the confusion matrix and of each class's accuracy.
 
 import argparse
 import logging
+import sys
 from pathlib import Path
+
+
+# To the end of the path with this folder: `import evaluate` means the library, not the script of that name beside this.
+sys.path.sort(key=lambda path: Path(path).resolve() == Path(__file__).resolve().parent)
 
 import datasets
 import torch

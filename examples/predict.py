@@ -18,6 +18,10 @@ import os
 import sys
 from pathlib import Path
 
+
+# To the end of the path with this folder: `import evaluate` means the library, not the script of that name beside this.
+sys.path.sort(key=lambda path: Path(path).resolve() == Path(__file__).resolve().parent)
+
 import torch
 import transformers
 from datasets import Dataset, Video

@@ -17,7 +17,8 @@ import csv
 import os
 from pathlib import Path
 
-from modeling_dist.data import load_videos, scan_videos
+from modeling_dist.data import load_videos
+from modeling_dist.scanning import scan_videos
 
 
 def main():

@@ -25,6 +25,10 @@ import sys
 import time
 from pathlib import Path
 
+
+# To the end of the path with this folder: `import evaluate` means the library, not the script of that name beside this.
+sys.path.sort(key=lambda path: Path(path).resolve() == Path(__file__).resolve().parent)
+
 import datasets
 import torch
 import transformers
