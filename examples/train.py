@@ -20,6 +20,7 @@ evaluation. examples/README.md has more commands.
 import json
 import logging
 import math
+import os
 import shutil
 import sys
 import time
@@ -239,6 +240,17 @@ def save_model(accelerator: Accelerator, model, processor: DiSTVideoProcessor, f
     accelerator.wait_for_everyone()
 
 
+def check_can_push(model: DiSTForVideoClassification):
+    """Before hours of training: whether what comes of it can be uploaded."""
+    if not model.saves_backbone and os.path.isabs(model.config.backbone):
+        raise SystemExit(
+            f"--push_to_hub: the backbone is a folder on this machine, {model.config.backbone}, which nobody else has. Give "
+            "its id on the Hub as --backbone."
+        )
+    with exit_with_message():
+        HfApi().whoami()
+
+
 def push(settings: TrainingSettings, output_dir: Path):
     """Uploads the final model, its settings, figures and plots in one commit."""
     api = HfApi()
@@ -326,6 +338,8 @@ def main():
     with exit_with_message(), accelerator.main_process_first():
         model, processor = build_model(settings, class_names)
     config = model.config
+    if settings.push_to_hub:
+        check_can_push(model)
     if accelerator.mixed_precision in ("bf16", "fp16") and accelerator.distributed_type in (
         DistributedType.NO,
         DistributedType.MULTI_CPU,

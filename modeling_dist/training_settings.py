@@ -146,8 +146,11 @@ class TrainingSettings:
         for name in ("total_batch_size", "view_batch_size", "checkpointing_steps"):
             if getattr(self, name) is not None:
                 _at_least(self, name, 1)
-        for name in ("num_workers", "eval_every", "initializer_range", "weight_decay", "base_learning_rate"):
+        for name in ("num_workers", "eval_every", "initializer_range", "weight_decay"):
             _at_least(self, name, 0)
+        for name in ("base_learning_rate", "learning_rate"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"--{name} must be greater than 0, got {getattr(self, name)}.")
         for name, length in (("crop_scale", 2), ("crop_ratio", 2), ("color_jitter", 4)):
             if len(getattr(self, name)) != length:
                 raise ValueError(f"--{name} takes {length} numbers, got {getattr(self, name)}.")
