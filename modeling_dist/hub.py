@@ -162,11 +162,11 @@ def publish(
 
     Returns:
         `CommitInfo`: The commit, or the last one where nothing has changed. With `dry_run`, `dict[str, int]`: the files
-        with their sizes in bytes; the Hub is asked for nothing but the `backbone`.
+        with their sizes in bytes; nothing is made or sent on the Hub.
 
     Raises:
-        FileNotFoundError: If the folder holds no model.
-        ValueError: If the backbone is a folder on this machine and nothing else is said, is not the one that `backbone`
+        FileNotFoundError: If the folder holds no model, or a file that is given is not there.
+        ValueError: If the processor is for another number of frames, or the backbone is a folder on this machine and nothing else is said, is not the one that `backbone`
             holds, or would be lost.
         ConnectionError: If the Hub fails in the middle. Nothing is half done, and the same can be run again.
         huggingface_hub.errors.HfHubHTTPError: If the Hub refuses.
@@ -180,10 +180,8 @@ def publish(
         raise ValueError(f"`backbone` must be the id of a repository on the Hub, and {backbone} is a folder.")
     api = HfApi(token=token, library_name="modeling_dist")
     card_data = {
-        "metrics": _read_json(folder / "metrics.json" if metrics is None else metrics),
-        "training_settings": _read_json(
-            folder / "training_settings.json" if training_settings is None else training_settings
-        ),
+        "metrics": _read_json(metrics, folder / "metrics.json"),
+        "training_settings": _read_json(training_settings, folder / "training_settings.json"),
         "license": license,
         "tags": tags,
     }
@@ -192,6 +190,11 @@ def publish(
         weights, card_data["holds_backbone"] = _stage_model(api, folder, stage, backbone, include_backbone, variant)
         config = DiSTConfig.from_pretrained(stage)
         processor = processor or _find_processor(folder)
+        if processor is not None and processor.num_frames != config.num_frames:
+            raise ValueError(
+                f"The processor makes clips of {processor.num_frames} frames, and the model takes {config.num_frames}. Pass "
+                f"`processor=DiSTVideoProcessor(num_frames={config.num_frames}, …)`, or save it to {folder}."
+            )
         if dry_run:
             processor = processor or _make_processor(config, origin)
             files = weights | _stage_the_rest(folder, stage, repo_id, processor, weights, card_data)
@@ -203,7 +206,7 @@ def publish(
                 processor = _find_processor(repo_id, config, revision=revision, token=token)
             processor = processor or _make_processor(config, origin, token=token)
             files = weights | _stage_the_rest(folder, stage, repo_id, processor, weights, card_data)
-            if MODEL_CARD_NAME in present and not (folder / MODEL_CARD_NAME).is_file():
+            if MODEL_CARD_NAME in present and files[MODEL_CARD_NAME].parent == stage:
                 if not is_generated_card(api.hf_hub_download(repo_id, MODEL_CARD_NAME, revision=revision)):
                     del files[MODEL_CARD_NAME]
             return commit_files(
@@ -219,11 +222,13 @@ def publish(
             )
 
 
-def _read_json(source: dict | str | os.PathLike) -> dict:
-    """The content of a JSON file, nothing where there is none; a dictionary is returned as it is."""
+def _read_json(source: dict | str | os.PathLike | None, default: Path) -> dict:
+    """The content of a JSON file, by default of one that need not be there; a dictionary is returned as it is."""
     if isinstance(source, dict):
         return source
-    return json.loads(Path(source).read_text(encoding="utf-8")) if os.path.isfile(source) else {}
+    if source is None and not default.is_file():
+        return {}
+    return json.loads(Path(source or default).read_text(encoding="utf-8"))
 
 
 def _stage_model(
@@ -239,23 +244,23 @@ def _stage_model(
     if include_backbone is None:
         include_backbone = bool(held) and backbone is None
 
+    named = backbone or settings.get("backbone")
+    if not include_backbone:
+        refuse_local_backbone(named)
+        if not named:
+            raise ValueError(
+                f"The configuration in {folder} names no backbone, so the tunable weights alone would be of no use. Pass "
+                "`backbone=<Hub id>` (`--backbone ID`) of the CLIP model that they were trained on."
+            )
     if backbone is not None or held and not include_backbone:
-        named = backbone or settings.get("backbone")
-        if not include_backbone:
-            refuse_local_backbone(named)
         found = _check_backbone(api, named, DiSTConfig.from_pretrained(folder), held)
         if found is None and held and not include_backbone:
             logger.warning("The backbone's weights are published too, because `%s` could not be reached.", named)
             include_backbone = True
-        settings |= {"backbone": named, "backbone_revision": None, **(found or {})}
-    if not include_backbone:
-        refuse_local_backbone(settings.get("backbone"))
-        if not settings.get("backbone"):
-            raise ValueError(
-                f"{folder} holds only the tunable weights, and its configuration names no backbone. Pass "
-                "`backbone=<Hub id>` (`--backbone ID`) of the CLIP model that it was trained on."
-            )
-    elif not settings.get("backbone") or os.path.isabs(settings["backbone"]) or os.path.isdir(settings["backbone"]):
+        if found is None and named != settings.get("backbone"):
+            found = {"backbone_revision": None}
+        settings |= {"backbone": named, **(found or {})}
+    if include_backbone and (not named or os.path.isabs(named) or os.path.isdir(named)):
         # Nobody else has that folder, and nobody needs to know where it lies.
         settings |= {"backbone": None, "backbone_revision": None, "backbone_fingerprint": None}
 

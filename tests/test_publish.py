@@ -170,7 +170,6 @@ def test_from_a_trained_model_to_an_empty_machine(server, video, tmp_path, reque
 
 PUSHED = """
 import os, sys, tempfile
-from transformers import AutoModelForVideoClassification, Trainer, TrainingArguments, VideoClassificationPipeline
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
 folder = sys.argv[1]
 model = DiSTForVideoClassification.from_pretrained(folder)
@@ -240,10 +239,19 @@ model.push_to_hub("org/made")
     assert b"rendered by modeling_dist" in hub.files("org/there")["README.md"]  # in place of the library's
 
 
+def test_processor_for_another_number_of_frames_is_refused(published):
+    processor = DiSTVideoProcessor(num_frames=16)
+    with pytest.raises(ValueError, match="clips of 16 frames, and the model takes 8"):
+        publish(published, "org/name", processor=processor, dry_run=True)
+    processor.save_pretrained(published)
+    with pytest.raises(ValueError, match="clips of 16 frames"):
+        publish(published, "org/name", dry_run=True)
+
+
 def test_trainer_and_pipeline_push_as_ever(server, published):
     hub, client = server
     code = """
-from transformers import pipeline
+from transformers import Trainer, TrainingArguments, pipeline
 arguments = TrainingArguments("out", hub_model_id="org/trainer", report_to=[], use_cpu=True, disable_tqdm=True)
 Trainer(model, arguments).push_to_hub()
 pipeline("video-classification", model=folder).push_to_hub("org/pipeline")
@@ -267,7 +275,11 @@ def test_shards_of_an_earlier_push_are_taken_out(server, published):
 
 def test_model_loaded_as_remote_code_pushes_what_it_has(server, published, video, tmp_path):
     hub, client = server
-    run(client, PUSHED + 'model.push_to_hub("org/origin", processor=DiSTVideoProcessor(num_frames=8))', published)
+    run(
+        client,
+        PUSHED + 'model.push_to_hub("org/origin", processor=DiSTVideoProcessor(num_frames=8, size=32, crop_size=32))',
+        published,
+    )
     code = (
         HIDE_PACKAGE
         + """
@@ -348,6 +360,12 @@ def test_backbone_that_cannot_be_reached_is_taken_at_its_word(tiny_dist, tmp_pat
     files = publish(tiny_dist, "org/name", backbone="org/tiny-clip", dry_run=True)
     assert set(files) == FILES
     assert "could not be reached" in log.text
+    DiSTForVideoClassification.from_pretrained(tiny_dist).save_pretrained(tmp_path, include_backbone=True)
+    whole = publish(tmp_path, "org/name", backbone="org/tiny-clip", dry_run=True)["model.safetensors"]
+    assert whole == os.path.getsize(tmp_path / "model.safetensors") > files["model.safetensors"]
+    edit_config(tmp_path, backbone=None)
+    with pytest.raises(ValueError, match="names no backbone"):
+        publish(tmp_path, "org/name", include_backbone=False, dry_run=True)
     assert sorted(os.listdir(tiny_dist)) == sorted({*FILES} - {*CODE_FILES, "README.md"})
 
 
@@ -390,6 +408,7 @@ def test_interrupted_push_is_simply_run_again(server, published):
 
 def test_full_disk_leaves_folder_and_repository_as_they_were(server, published, tmp_path):
     hub, client = server
+    (published / "metrics.json").write_text(json.dumps(METRICS))  # of the weights that are about to be replaced
     before = {path.name: path.read_bytes() for path in published.iterdir()}
     full = """
 import resource
@@ -412,6 +431,7 @@ model.save_pretrained(folder, push_to_hub=True, repo_id="org/no-room")
     assert len(lines) == 3 and all("The folder is as it was" in line and "Make room" in line for line in lines[:2])
     assert set(lines[2].split()) == set(before)
     assert set(hub.files("org/no-room")) == FILES
+    assert b"No evaluation of these weights" in hub.files("org/no-room")["README.md"]
     uploaded = hub.files("org/no-room")["model.safetensors"]
     assert uploaded == (published / "model.safetensors").read_bytes() != before["model.safetensors"]
 
@@ -433,8 +453,12 @@ def test_refusals_are_the_clients_own(server, published, monkeypatch):
         assert error.startswith(f"{name}: ") and words in error, error
         assert "Traceback" not in error and "interrupted" not in error
     assert hub.repositories == before
-    error = refused(client, PUBLISH, "--model", published.parent, "--repo_id", "org/new")
-    assert error.startswith("FileNotFoundError: ") and "holds no model" in error
+    for options, words in (
+        (("--model", published.parent), "holds no model"),
+        (("--model", published, "--metrics", "nowhere.json"), "nowhere.json"),
+    ):
+        error = refused(client, PUBLISH, *options, "--repo_id", "org/new")
+        assert error.startswith("FileNotFoundError: ") and words in error
 
 
 # The card
@@ -530,6 +554,8 @@ def test_card_that_somebody_has_written_is_kept(server, published):
     (published / "README.md").write_bytes(rendered)
     (published / "metrics.json").write_text(json.dumps(METRICS))
     run(client, PUBLISH, "--model", published, "--repo_id", "org/rendered")
+    run(client, PUBLISH, *arguments)
+    assert hub.files("org/by-hand")["README.md"] == b"# Mine"
     assert b"83.1" in hub.files("org/rendered")["README.md"] and b"83.1" not in rendered
 
 
