@@ -6,15 +6,20 @@ the commit and a fingerprint of the weights. Loading puts the two together; savi
 weights are still those.
 """
 
+import contextlib
 import dataclasses
 import hashlib
+import importlib
+import importlib.util
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Collection, Iterator
 
 import torch
-from huggingface_hub import HfApi
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import HfHubHTTPError
 from transformers import CLIPVisionConfig, CLIPVisionModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_utils import load_state_dict
 from transformers.utils import (
@@ -137,6 +142,16 @@ def sample_weights(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat(samples)
 
 
+def _same_sample(sample: torch.Tensor, original: torch.Tensor) -> bool:
+    precisions = (torch.float32, torch.bfloat16, torch.float16)
+    return any(torch.equal(sample, original.to(precision).float()) for precision in precisions)
+
+
+def same_weights(tensors: dict[str, torch.Tensor], originals: dict[str, torch.Tensor]) -> bool:
+    """Whether a sample of the values says that the first are the second, maybe in a lower precision."""
+    return tensors.keys() == originals.keys() and _same_sample(sample_weights(tensors), sample_weights(originals))
+
+
 def fingerprint_weights(tensors: dict[str, torch.Tensor]) -> str:
     """Checksum of the names, the shapes and a sample of the values."""
     digest = hashlib.sha256()
@@ -144,6 +159,137 @@ def fingerprint_weights(tensors: dict[str, torch.Tensor]) -> str:
         digest.update(f"{name}{tuple(tensors[name].shape)}".encode())
     digest.update(sample_weights(tensors).numpy().tobytes())
     return digest.hexdigest()[:32]
+
+
+def _stale_weights(present: Collection[str], written: Collection[str], variant: str | None = None) -> list[str]:
+    """Weights of an earlier save in another number of files, which a loader could take for those of this one."""
+    suffix = f".{variant}" if variant else ""
+    whole = {f"model{suffix}.safetensors", f"model.safetensors.index{suffix}.json"}
+    shard = re.compile(re.escape(f"model{suffix}") + r"-\d{5}-of-\d{5}\.safetensors")
+    return [name for name in present if name not in written and (name in whole or shard.fullmatch(name))]
+
+
+def refuse_local_backbone(backbone: str | None):
+    """
+    Raises:
+        ValueError: If the backbone is a folder on this machine.
+    """
+    if backbone and (os.path.isabs(backbone) or os.path.isdir(backbone)):
+        raise ValueError(
+            f"The backbone is a folder on this machine, {backbone}, which nobody else has. Name the repository that holds the "
+            "same weights with `backbone=<Hub id>` (`--backbone ID`), or put them into the checkpoint with "
+            "`include_backbone=True` (`--include_backbone`)."
+        )
+
+
+# httpx's base class of all that can go wrong with a request, by whichever name the client imports httpx.
+_RequestError = HfHubHTTPError.__bases__[0]
+
+
+@contextlib.contextmanager
+def explain_interruption(repo_id: str) -> Iterator[None]:
+    """
+    Says what to do where the Hub answers with a server error or not at all. Its refusals (a wrong token, no write access, …)
+    pass as they are: the client's own words are clear.
+
+    Raises:
+        ConnectionError: Instead of what the client raises for such an interruption.
+    """
+    try:
+        yield
+    except Exception as error:
+        causes = [error]
+        while causes[-1].__cause__ is not None:
+            causes.append(causes[-1].__cause__)
+        refused = any(isinstance(cause, HfHubHTTPError) and cause.response.status_code < 500 for cause in causes)
+        if refused or not any(isinstance(cause, (_RequestError, ConnectionError, TimeoutError)) for cause in causes):
+            raise
+        reason = next(cause for cause in reversed(causes) if str(cause))
+        raise ConnectionError(
+            f"Publishing to `{repo_id}` was interrupted: {reason}\n"
+            "The repository holds either all of this commit or nothing of it, and your files are as they were. Run the same "
+            "again when the Hub can be reached; what has arrived already is not sent twice."
+        ) from error
+
+
+def open_repository(
+    api: HfApi, repo_id: str, private: bool | None = None, revision: str | None = None, create_pr: bool | None = None
+) -> tuple[str, list[str]]:
+    """
+    Makes a model's repository and its branch `revision` where they do not exist.
+
+    Args:
+        api (`HfApi`):
+            The client.
+        repo_id (`str`):
+            `namespace/name`, or a name in one's own namespace.
+        private (`bool`, *optional*):
+            Whether a new repository is private.
+        revision (`str`, *optional*):
+            Branch, or pull request (`refs/pr/…`), to commit to.
+        create_pr (`bool`, *optional*):
+            Whether the commit is to become a new pull request.
+
+    Returns:
+        `tuple[str, list[str]]`: The full id, and the files that are there.
+
+    Raises:
+        ValueError: If both `revision` and `create_pr` are given, or `private=True` and the repository is public.
+    """
+    if create_pr and revision not in (None, "main"):
+        raise ValueError(
+            f'`create_pr=True` proposes a commit to "main", so it does not go with `revision="{revision}"`. Give one of them.'
+        )
+    repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+    if private and not api.model_info(repo_id).private:
+        raise ValueError(
+            f"`{repo_id}` is there already, and public, so `private=True` would not be kept. Make it private in its settings, "
+            "or take another name."
+        )
+    if revision not in (None, "main") and not revision.startswith("refs/pr/"):
+        api.create_branch(repo_id, branch=revision, exist_ok=True)
+    return repo_id, api.list_repo_files(repo_id, revision=revision)
+
+
+def commit_files(
+    api: HfApi,
+    repo_id: str,
+    files: dict[str, str | os.PathLike],
+    present: Collection[str],
+    commit_message: str,
+    commit_description: str | None = None,
+    revision: str | None = None,
+    create_pr: bool | None = None,
+    variant: str | None = None,
+) -> CommitInfo:
+    """
+    Puts files into a repository in one commit, and takes weights of an earlier one in another number of files out.
+
+    Args:
+        api (`HfApi`), repo_id (`str`), revision (`str`, *optional*), create_pr (`bool`, *optional*):
+            As in [`open_repository`].
+        files (`dict[str, str]`):
+            Where they lie on this machine, by their path in the repository.
+        present (`Collection[str]`):
+            What is in the repository.
+        commit_message (`str`), commit_description (`str`, *optional*):
+            Of the commit.
+        variant (`str`, *optional*):
+            Of the weights; those of other variants stay.
+
+    Returns:
+        `CommitInfo`: The commit, or the last one where nothing has changed.
+    """
+    operations = [CommitOperationAdd(name, os.fspath(path)) for name, path in files.items()]
+    operations += [CommitOperationDelete(name) for name in _stale_weights(present, files, variant)]
+    return api.create_commit(
+        repo_id,
+        operations,
+        commit_message=commit_message,
+        commit_description=commit_description,
+        revision=revision,
+        create_pr=create_pr,
+    )
 
 
 class FrozenBackboneModel(PreTrainedModel):
@@ -407,7 +553,8 @@ class FrozenBackboneModel(PreTrainedModel):
             state_dict (`dict[str, torch.Tensor]`, *optional*):
                 Instead of the model's own state; left as it is.
             push_to_hub (`bool`, defaults to `False`):
-                Whether to upload to the Hub as well, to `repo_id` (by default the folder's name).
+                Whether to publish on the Hub as well, to `repo_id` (by default the folder's name), as
+                [`~FrozenBackboneModel.push_to_hub`] does, whose other options can be given too.
             include_backbone (`bool`, *optional*):
                 Whether to save the backbone too. By default it is left out where it is frozen and its weights are those
                 of `config.backbone`, and saved where they can be had nowhere else (random or fine-tuned ones) or came
@@ -415,7 +562,11 @@ class FrozenBackboneModel(PreTrainedModel):
             kwargs:
                 What else `PreTrainedModel.save_pretrained` takes (`max_shard_size`, `variant`, `token`, …).
 
+        Returns:
+            With `push_to_hub`, what [`~FrozenBackboneModel.push_to_hub`] returns.
+
         Raises:
+            OSError: If the files cannot be written.
             ValueError: If the backbone's weights would be lost with `include_backbone=False` or by saving over them, if
                 `save_directory` is a file, or if a model is pushed whose backbone is a folder on this machine.
         """
@@ -437,6 +588,7 @@ class FrozenBackboneModel(PreTrainedModel):
             )
         state_dict = dict(self.state_dict() if state_dict is None else state_dict)
 
+        asked_to_include = include_backbone
         is_unchanged = self._backbone_is_unchanged(state_dict)
         if not is_unchanged:
             if include_backbone is False:
@@ -453,11 +605,14 @@ class FrozenBackboneModel(PreTrainedModel):
             raise ValueError(
                 "`state_dict` lacks the backbone's weights, which have to be saved because they can be had nowhere else."
             )
-        if push_to_hub and not include_backbone and os.path.isabs(backbone):
-            raise ValueError(
-                f"The backbone is a folder on this machine, {backbone}, which nobody else has. Pass "
-                "`include_backbone=True`, or load the model with `backbone=<Hub id>` of the same weights."
-            )
+        publishing_kwargs = {}
+        if push_to_hub:
+            names = ("max_shard_size", "variant", "save_original_format", "save_peft_format")
+            publishing_kwargs = {name: value for name, value in kwargs.items() if name not in names}
+            publishing_kwargs["include_backbone"] = asked_to_include
+            kwargs = {name: value for name, value in kwargs.items() if name in names}
+            if not include_backbone and not publishing_kwargs.get("backbone"):
+                refuse_local_backbone(backbone)
 
         os.makedirs(save_directory, exist_ok=True)
         aside = tempfile.mkdtemp(prefix=".saving-", dir=save_directory)
@@ -471,30 +626,133 @@ class FrozenBackboneModel(PreTrainedModel):
             written = os.listdir(aside)
             for name in written:
                 os.replace(os.path.join(aside, name), os.path.join(save_directory, name))
-        except BaseException:
+        except BaseException as error:
             self.config.backbone_fingerprint = fingerprint
+            # safetensors has an error of its own for files that cannot be written.
+            if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
+                raise OSError(
+                    f"Saving to {save_directory} failed: {error}. The folder is as it was. Make room or save elsewhere, and "
+                    "save again."
+                ) from error
             raise
         finally:
-            shutil.rmtree(aside)
+            shutil.rmtree(aside, ignore_errors=True)
             self._leave_frozen_out_of_saves()
         if is_main_process and written:  # of several processes only the first has written anything
-            _remove_stale_weights(save_directory, written, kwargs.get("variant"))
+            for name in _stale_weights(os.listdir(save_directory), written, kwargs.get("variant")):
+                os.remove(os.path.join(save_directory, name))
             if push_to_hub:
-                self._upload(save_directory, written, **kwargs)
+                repo_id = publishing_kwargs.pop("repo_id", None) or os.path.basename(os.path.abspath(save_directory))
+                return self._publish(
+                    save_directory, written, repo_id, variant=kwargs.get("variant"), **publishing_kwargs
+                )
 
-    def _upload(self, folder: str, names: list[str], repo_id: str | None = None, **kwargs):
-        """Uploads what was just saved, in one commit."""
-        api = HfApi(token=kwargs.get("token"))
-        repo_id = repo_id or os.path.basename(os.path.abspath(folder))
-        repo_id = api.create_repo(repo_id, private=kwargs.get("private"), exist_ok=True).repo_id
-        api.upload_folder(
-            repo_id=repo_id,
-            folder_path=folder,
-            allow_patterns=names,
-            commit_message=kwargs.get("commit_message") or f"Upload {type(self).__name__}",
-            revision=kwargs.get("revision"),
-            create_pr=kwargs.get("create_pr"),
-        )
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        private: bool | None = None,
+        token: bool | str | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        max_shard_size: int | str = "50GB",
+        tags: list[str] | None = None,
+        include_backbone: bool | None = None,
+        **publishing_kwargs,
+    ) -> CommitInfo:
+        """
+        Publishes the model on the Hub in one commit: the tunable weights, the head, the configuration, the video processor,
+        the code for people without this package, and a model card.
+
+        Args:
+            repo_id (`str`):
+                `namespace/name` (yourself or an organization), or a name in your own namespace. Made if it does not exist.
+            commit_message, commit_description (`str`, *optional*):
+                Of the commit.
+            private (`bool`, *optional*):
+                Whether a new repository is private.
+            token (`bool` or `str`, *optional*):
+                Instead of the one that `hf auth login` has stored.
+            revision (`str`, *optional*):
+                Branch to commit to, made if it does not exist.
+            create_pr (`bool`, defaults to `False`):
+                Whether to propose the commit as a pull request.
+            max_shard_size (`int` or `str`, defaults to `"50GB"`):
+                Of one file of weights.
+            tags (`list[str]`, *optional*):
+                For the model card.
+            include_backbone (`bool`, *optional*):
+                As in [`~FrozenBackboneModel.save_pretrained`].
+            publishing_kwargs:
+                What else `modeling_dist.hub.publish` takes: `backbone` (the Hub id of a backbone that lies in a folder here),
+                `processor`, `metrics`, `training_settings`, `license`, `dry_run`. A model that was loaded as remote code
+                takes none of these: it has no more than its own files at hand, and uploads weights, configuration and code.
+
+        Returns:
+            `CommitInfo`: The commit.
+
+        Raises:
+            ValueError: If the backbone is a folder on this machine, or its weights would be lost.
+            ConnectionError: If the Hub fails in the middle. Nothing is half done, and the same can be run again.
+            huggingface_hub.errors.HfHubHTTPError: If the Hub refuses.
+        """
+        if getattr(self, "_hf_peft_config_loaded", False):
+            # Adapters alone are pushed, to files of their own.
+            commit = {
+                "commit_message": commit_message,
+                "commit_description": commit_description,
+                "create_pr": create_pr,
+            }
+            return super().push_to_hub(
+                repo_id, private=private, token=token, revision=revision, tags=tags, **commit, **publishing_kwargs
+            )
+        publishing_kwargs |= {
+            "commit_message": commit_message,
+            "commit_description": commit_description,
+            "private": private,
+            "token": token,
+            "revision": revision,
+            "create_pr": create_pr,
+            "tags": [*(self.model_tags or []), *([tags] if isinstance(tags, str) else tags or [])],
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            return self.save_pretrained(
+                folder,
+                push_to_hub=True,
+                repo_id=repo_id,
+                include_backbone=include_backbone,
+                max_shard_size=max_shard_size,
+                **publishing_kwargs,
+            )
+
+    def _publish(
+        self, folder: str, names: list[str], repo_id: str, variant: str | None = None, **kwargs
+    ) -> CommitInfo:
+        """Publishes what was just saved to a folder."""
+        # The module is no part of the remote code: it lies beside this one in the package alone.
+        if importlib.util.find_spec(".hub", __package__) is not None:
+            publish = importlib.import_module(".hub", __package__).publish
+            # Metrics that lie in the folder are of what was there before.
+            kwargs = {"metrics": {}, "training_settings": {}, "origin": self.name_or_path, **kwargs}
+            return publish(folder, repo_id, variant=variant, **kwargs)
+
+        for name in ("tags", "include_backbone"):  # for the card that there is not, and done already
+            kwargs.pop(name, None)
+        destination = {name: kwargs.pop(name, None) for name in ("revision", "create_pr")}
+        message = {name: kwargs.pop(name, None) for name in ("commit_message", "commit_description")}
+        message["commit_message"] = message["commit_message"] or f"Upload {type(self).__name__}"
+        api, private = HfApi(token=kwargs.pop("token", None)), kwargs.pop("private", None)
+        if kwargs:
+            raise ValueError(
+                f"{', '.join(sorted(kwargs))}: this needs the package modeling_dist, and the model was loaded as remote "
+                "code. Install the package, and load the model without `trust_remote_code`."
+            )
+        with explain_interruption(repo_id):
+            repo_id, present = open_repository(api, repo_id, private, **destination)
+            files = {name: os.path.join(folder, name) for name in names}
+            return commit_files(api, repo_id, files, present, variant=variant, **message, **destination)
 
     def _backbone_is_unchanged(self, state_dict: dict[str, torch.Tensor]) -> bool:
         """Whether the backbone's weights are those that `config.backbone` holds, up to the precision."""
@@ -509,19 +767,7 @@ class FrozenBackboneModel(PreTrainedModel):
         if not tensors or any(tensor.is_meta for tensor in tensors.values()):
             # A state dict of the tunable weights alone, or weights offloaded out of reach of training.
             return True
-        sample = sample_weights(tensors)
-        precisions = (torch.float32, torch.bfloat16, torch.float16)
-        return any(torch.equal(sample, loaded_sample.to(precision).float()) for precision in precisions)
-
-
-def _remove_stale_weights(folder: str, written: list[str], variant: str | None = None):
-    """Removes the weights of an earlier save in another number of files, which a loader could take for those of this."""
-    suffix = f".{variant}" if variant else ""
-    whole = {f"model{suffix}.safetensors", f"model.safetensors.index{suffix}.json"}
-    shard = re.compile(re.escape(f"model{suffix}") + r"-\d{5}-of-\d{5}\.safetensors")
-    for name in os.listdir(folder):
-        if name not in written and (name in whole or shard.fullmatch(name)):
-            os.remove(os.path.join(folder, name))
+        return _same_sample(sample_weights(tensors), loaded_sample)
 
 
 __all__ = ["FrozenBackboneModel"]

@@ -1,13 +1,47 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Making a saved folder stand alone: the code beside the weights, for people without this package."""
+"""Publishing a saved model: the code beside the weights, for people without this package, and one commit on the Hub."""
 
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
-from transformers.utils import CONFIG_NAME, VIDEO_PROCESSOR_NAME
+import torch
+from huggingface_hub import CommitInfo, HfApi
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import CLIPVisionModel
+from transformers.utils import (
+    CONFIG_NAME,
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    VIDEO_PROCESSOR_NAME,
+    cached_file,
+    logging,
+)
 
+from .configuration_dist import DiSTConfig
+from .frozen_backbone_dist import (
+    BACKBONE_MODULE,
+    commit_files,
+    explain_interruption,
+    fingerprint_weights,
+    in_backbone,
+    open_repository,
+    read_checkpoint,
+    refuse_local_backbone,
+    same_weights,
+    select_weights,
+)
+from .model_card import is_generated_card, make_model_card
+from .modeling_dist import DiSTForVideoClassification, DiSTModel
+from .video_processing_dist import DiSTVideoProcessor
+
+
+logger = logging.get_logger(__name__)
+
+MODEL_CARD_NAME = "README.md"
 
 # The files that run as remote code; they import nothing of this package but each other.
 CODE_FILES = (
@@ -56,7 +90,311 @@ def export_code(folder: str | os.PathLike) -> list[str]:
             AUTO_MAP if path.name == CONFIG_NAME else {"AutoVideoProcessor": AUTO_MAP["AutoVideoProcessor"]}
         )
         aside = path.with_suffix(".json.new")
-        aside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        _write_json(content, aside)
         os.replace(aside, path)
         written.append(path)
     return [str(path) for path in written]
+
+
+def publish(
+    folder: str | os.PathLike,
+    repo_id: str,
+    *,
+    processor: DiSTVideoProcessor | None = None,
+    backbone: str | None = None,
+    include_backbone: bool | None = None,
+    metrics: dict | str | os.PathLike | None = None,
+    training_settings: dict | str | os.PathLike | None = None,
+    license: str | None = None,
+    tags: list[str] | None = None,
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool | None = None,
+    token: str | bool | None = None,
+    commit_message: str | None = None,
+    commit_description: str | None = None,
+    variant: str | None = None,
+    origin: str | None = None,
+    dry_run: bool = False,
+) -> CommitInfo | dict[str, int]:
+    """
+    Publishes a saved, trained or converted model on the Hub in one commit: the weights as they were saved, the
+    configuration, the video processor, the code for people without this package, and a model card.
+
+    What the repository holds already is not sent again. A `README.md` that somebody has written, in the folder or in the
+    repository, is kept.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            What `model.save_pretrained` wrote. `model.push_to_hub` goes by way of such a folder.
+        repo_id (`str`):
+            `namespace/name` (yourself or an organization), or a name in your own namespace. Made if it does not exist.
+        processor (`DiSTVideoProcessor`, *optional*):
+            By default the folder's own, else the repository's, else that of `origin` if it fits, else one for the sizes
+            that the configuration has.
+        backbone (`str`, *optional*):
+            Repository on the Hub that holds the backbone's weights, to name instead of a folder on this machine. It is
+            checked by the fingerprint where it can be reached.
+        include_backbone (`bool`, *optional*):
+            Whether to publish the backbone's weights too. By default they are published where the folder holds them.
+        metrics, training_settings (`dict`, `str` or `os.PathLike`, *optional*):
+            For the card. By default `metrics.json` and `training_settings.json` of the folder.
+        license (`str`, *optional*):
+            Of the weights, by its identifier on the Hub, for instance `"apache-2.0"`.
+        tags (`list[str]`, *optional*):
+            For the card.
+        private (`bool`, *optional*):
+            Whether a new repository is private.
+        revision (`str`, *optional*):
+            Branch to commit to, made if it does not exist.
+        create_pr (`bool`, *optional*):
+            Whether to propose the commit as a pull request.
+        token (`str` or `bool`, *optional*):
+            Instead of the one that `hf auth login` has stored.
+        commit_message, commit_description (`str`, *optional*):
+            Of the commit.
+        variant (`str`, *optional*):
+            Of the weights.
+        origin (`str`, *optional*):
+            Folder or Hub id that the model was made from.
+        dry_run (`bool`, defaults to `False`):
+            Only say what would be published.
+
+    Returns:
+        `CommitInfo`: The commit, or the last one where nothing has changed. With `dry_run`, `dict[str, int]`: the files
+        with their sizes in bytes; nothing is made or sent on the Hub.
+
+    Raises:
+        FileNotFoundError: If the folder holds no model, or a file that is given is not there.
+        ValueError: If the processor is for another number of frames, or the backbone is a folder on this machine and nothing else is said, is not the one that `backbone`
+            holds, or would be lost.
+        ConnectionError: If the Hub fails in the middle. Nothing is half done, and the same can be run again.
+        huggingface_hub.errors.HfHubHTTPError: If the Hub refuses.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG_NAME).is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no model ({CONFIG_NAME}). Save it there with `save_pretrained` first."
+        )
+    if backbone is not None and (os.path.isabs(backbone) or os.path.isdir(backbone)):
+        raise ValueError(f"`backbone` must be the id of a repository on the Hub, and {backbone} is a folder.")
+    api = HfApi(token=token, library_name="modeling_dist")
+    card_data = {
+        "metrics": _read_json(metrics, folder / "metrics.json"),
+        "training_settings": _read_json(training_settings, folder / "training_settings.json"),
+        "license": license,
+        "tags": tags,
+    }
+    with tempfile.TemporaryDirectory() as temporary:
+        stage = Path(temporary)
+        weights, card_data["holds_backbone"] = _stage_model(api, folder, stage, backbone, include_backbone, variant)
+        config = DiSTConfig.from_pretrained(stage)
+        processor = processor or _find_processor(folder)
+        if processor is not None and processor.num_frames != config.num_frames:
+            raise ValueError(
+                f"The processor makes clips of {processor.num_frames} frames, and the model takes {config.num_frames}. Pass "
+                f"`processor=DiSTVideoProcessor(num_frames={config.num_frames}, …)`, or save it to {folder}."
+            )
+        if dry_run:
+            processor = processor or _make_processor(config, origin)
+            files = weights | _stage_the_rest(folder, stage, repo_id, processor, weights, card_data)
+            return {name: os.path.getsize(path) for name, path in sorted(files.items())}
+
+        with explain_interruption(repo_id):
+            repo_id, present = open_repository(api, repo_id, private, revision, create_pr)
+            if processor is None and VIDEO_PROCESSOR_NAME in present:
+                processor = _find_processor(repo_id, config, revision=revision, token=token)
+            processor = processor or _make_processor(config, origin, token=token)
+            files = weights | _stage_the_rest(folder, stage, repo_id, processor, weights, card_data)
+            if MODEL_CARD_NAME in present and files[MODEL_CARD_NAME].parent == stage:
+                if not is_generated_card(api.hf_hub_download(repo_id, MODEL_CARD_NAME, revision=revision)):
+                    del files[MODEL_CARD_NAME]
+            return commit_files(
+                api,
+                repo_id,
+                files,
+                present,
+                commit_message=commit_message or f"Upload {config.architectures[0]}",
+                commit_description=commit_description,
+                revision=revision,
+                create_pr=create_pr,
+                variant=variant,
+            )
+
+
+def _read_json(source: dict | str | os.PathLike | None, default: Path) -> dict:
+    """The content of a JSON file, by default of one that need not be there; a dictionary is returned as it is."""
+    if isinstance(source, dict):
+        return source
+    if source is None and not default.is_file():
+        return {}
+    return json.loads(Path(source or default).read_text(encoding="utf-8"))
+
+
+def _stage_model(
+    api: HfApi, folder: Path, stage: Path, backbone: str | None, include_backbone: bool | None, variant: str | None
+) -> tuple[dict[str, Path], bool]:
+    """
+    Writes the configuration to publish to `stage`, and finds or makes the files of the weights that go with it; whether
+    the backbone is among these comes second.
+    """
+    weights = _weight_files(folder, variant)
+    held = {name: tensor for name, tensor in _read_weights(weights).items() if in_backbone(name)}
+    settings = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    if include_backbone is None:
+        include_backbone = bool(held) and backbone is None
+
+    named = backbone or settings.get("backbone")
+    if not include_backbone:
+        refuse_local_backbone(named)
+        if not named:
+            raise ValueError(
+                f"The configuration in {folder} names no backbone, so the tunable weights alone would be of no use. Pass "
+                "`backbone=<Hub id>` (`--backbone ID`) of the CLIP model that they were trained on."
+            )
+    if backbone is not None or held and not include_backbone:
+        found = _check_backbone(api, named, DiSTConfig.from_pretrained(folder), held)
+        if found is None and held and not include_backbone:
+            logger.warning("The backbone's weights are published too, because `%s` could not be reached.", named)
+            include_backbone = True
+        if found is None and named != settings.get("backbone"):
+            found = {"backbone_revision": None}
+        settings |= {"backbone": named, **(found or {})}
+    if include_backbone and (not named or os.path.isabs(named) or os.path.isdir(named)):
+        # Nobody else has that folder, and nobody needs to know where it lies.
+        settings |= {"backbone": None, "backbone_revision": None, "backbone_fingerprint": None}
+
+    if include_backbone and not held:
+        model_class = {cls.__name__: cls for cls in (DiSTModel, DiSTForVideoClassification)}[
+            settings["architectures"][0]
+        ]
+        model = model_class.from_pretrained(folder, variant=variant, token=api.token)
+        model.save_pretrained(stage / "with_backbone", variant=variant, include_backbone=True)
+        weights = _weight_files(stage / "with_backbone", variant)
+    elif held and not include_backbone:
+        path = stage / "without_backbone" / _with_variant(SAFE_WEIGHTS_NAME, variant)
+        path.parent.mkdir()
+        tensors = {name: tensor for name, tensor in _read_weights(weights).items() if name not in held}
+        save_file(tensors, path, metadata={"format": "pt"})
+        weights = {path.name: path}
+    _write_json(settings, stage / CONFIG_NAME)
+    return weights, include_backbone
+
+
+def _check_backbone(api: HfApi, backbone: str, config: DiSTConfig, held: dict[str, torch.Tensor]) -> dict | None:
+    """
+    What the configuration has to say of a repository that holds the backbone's weights, `None` where it cannot be reached.
+
+    Raises:
+        ValueError: If it holds other weights.
+    """
+    reachable = True
+    try:
+        with explain_interruption(backbone):
+            api.model_info(backbone)
+    except ConnectionError:
+        reachable = False
+    try:
+        tensors, commit_hash = read_checkpoint(backbone, token=api.token, local_files_only=not reachable)
+    except OSError:
+        if reachable:
+            raise
+        logger.warning(
+            "`%s` could not be reached, so that it holds the weights that this model was trained on has not been checked. "
+            "Loading the model will.",
+            backbone,
+        )
+        return None
+    tensors = select_weights(tensors, backbone, CLIPVisionModel, config.vision_config)
+    fingerprint = fingerprint_weights(tensors)
+    if held:
+        is_same = same_weights({name.split(f"{BACKBONE_MODULE}.", 1)[1]: held[name] for name in held}, tensors)
+    else:
+        is_same = config.backbone_fingerprint in (None, fingerprint)
+    if not is_same:
+        raise ValueError(
+            f"`{backbone}` does not hold the weights that this model was trained on: their fingerprint is {fingerprint}, and "
+            f"the configuration has {config.backbone_fingerprint}. Name the right repository, or publish the backbone with "
+            "the model by `include_backbone=True` (`--include_backbone`)."
+        )
+    return {"backbone_revision": commit_hash, "backbone_fingerprint": fingerprint}
+
+
+def _with_variant(name: str, variant: str | None) -> str:
+    stem, suffix = name.rsplit(".", 1)
+    return f"{stem}.{variant}.{suffix}" if variant else name
+
+
+def _weight_files(folder: Path, variant: str | None) -> dict[str, Path]:
+    """The files of the weights of a saved model, by name."""
+    whole, index = (folder / _with_variant(name, variant) for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME))
+    if whole.is_file():
+        return {whole.name: whole}
+    if not index.is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no weights ({whole.name}). Save them there with `save_pretrained` first."
+        )
+    shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    missing = [name for name in shards if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} lacks some of the weights that {index.name} lists: {', '.join(missing)}.")
+    return {name: folder / name for name in (index.name, *shards)}
+
+
+def _read_weights(weights: dict[str, Path]) -> dict[str, torch.Tensor]:
+    """The tensors, mapped from the files until they are used."""
+    tensors = {}
+    for path in weights.values():
+        if path.suffix != ".json":
+            with safe_open(path, framework="pt") as file:
+                tensors |= {name: file.get_tensor(name) for name in file.keys()}
+    return tensors
+
+
+def _find_processor(
+    source: str | os.PathLike, config: DiSTConfig | None = None, **download_kwargs
+) -> DiSTVideoProcessor | None:
+    """The processor of a folder or repository, `None` where there is none, or none for that number of frames."""
+    name = cached_file(source, VIDEO_PROCESSOR_NAME, _raise_exceptions_for_missing_entries=False, **download_kwargs)
+    if name is None:
+        return None
+    processor = DiSTVideoProcessor.from_pretrained(source, **download_kwargs)
+    return processor if config is None or processor.num_frames == config.num_frames else None
+
+
+def _make_processor(config: DiSTConfig, origin: str | None, **download_kwargs) -> DiSTVideoProcessor:
+    """The processor of what the model was made from, if it fits, else one of the configuration's sizes."""
+    try:
+        processor = _find_processor(origin, config, **download_kwargs) if origin else None
+    except OSError:  # what the model was made from is gone
+        processor = None
+    size = config.vision_config.image_size
+    return processor or DiSTVideoProcessor(num_frames=config.num_frames, size=size, crop_size=size)
+
+
+def _stage_the_rest(
+    folder: Path,
+    stage: Path,
+    repo_id: str,
+    processor: DiSTVideoProcessor,
+    weights: dict[str, Path],
+    card_data: dict,
+) -> dict[str, Path]:
+    """Writes processor, code and card to `stage`. All files but the weights, by name."""
+    processor.save_pretrained(stage)
+    export_code(stage)
+    card = folder / MODEL_CARD_NAME
+    if not card.is_file() or is_generated_card(card):
+        card = stage / MODEL_CARD_NAME
+        make_model_card(
+            DiSTConfig.from_pretrained(stage),
+            repo_id,
+            num_weight_bytes=sum(os.path.getsize(path) for path in weights.values()),
+            processor=processor,
+            **card_data,
+        ).save(card)
+    return {path.name: path for path in stage.iterdir() if path.is_file()} | {MODEL_CARD_NAME: card}
+
+
+def _write_json(content: dict, path: Path):
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

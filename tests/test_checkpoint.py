@@ -156,39 +156,6 @@ def test_backbone_is_not_overwritten(tiny_clip, tmp_path):
     assert_same_state(CLIPVisionModel.from_pretrained(clip), CLIPVisionModel.from_pretrained(tiny_clip))
 
 
-class FakeHub:
-    """Takes the place of `HfApi`: notes what is uploaded."""
-
-    uploads: list = []
-
-    def __init__(self, token=None):
-        self.token = token
-
-    def create_repo(self, repo_id, private=None, exist_ok=False):
-        from types import SimpleNamespace
-
-        return SimpleNamespace(repo_id=f"me/{repo_id}")
-
-    def upload_folder(self, repo_id, folder_path, allow_patterns, **kwargs):
-        names = set(saved_names(folder_path))
-        self.uploads.append((repo_id, sorted(allow_patterns), names, self.token, kwargs))
-
-
-def test_pushing_uploads_what_was_saved(tiny_dist, tmp_path, monkeypatch):
-    monkeypatch.setattr("modeling_dist.frozen_backbone_dist.HfApi", FakeHub)
-    model = DiSTForVideoClassification.from_pretrained(tiny_dist)
-    with pytest.raises(ValueError, match="a folder on this machine.*include_backbone=True"):
-        model.save_pretrained(tmp_path / "dist", push_to_hub=True)
-    assert not (tmp_path / "dist").exists() and not FakeHub.uploads
-    model.save_pretrained(
-        tmp_path / "dist", push_to_hub=True, include_backbone=True, token="secret", commit_message="Hello"
-    )
-    repo_id, files, names, token, kwargs = FakeHub.uploads.pop()
-    assert (repo_id, files, token) == ("me/dist", ["config.json", "model.safetensors"], "secret")
-    assert names == set(model.state_dict())
-    assert kwargs["commit_message"] == "Hello"
-
-
 def test_backbone_that_can_be_had_nowhere_else_is_included(tmp_path):
     """Random weights, though the configuration names CLIP's repository."""
     vision_config = {"num_hidden_layers": 1, "hidden_size": 64, "num_attention_heads": 1, "image_size": 32}
