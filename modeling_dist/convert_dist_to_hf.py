@@ -633,13 +633,20 @@ def _check_token_ids(token_ids: torch.Tensor, text_config: CLIPTextConfig, what:
 def _tokenize(class_names: list[str], tokenizer, text_config: CLIPTextConfig, download_kwargs: dict) -> torch.Tensor:
     if isinstance(tokenizer, (str, os.PathLike)):
         source = os.fspath(tokenizer)
+        what_to_do = (
+            "Give a folder with `vocab.json` and `merges.txt`, or a Hub id, as `tokenizer`; or the names' token ids as "
+            "`class_token_ids`."
+        )
         try:
             tokenizer = CLIPTokenizer.from_pretrained(source, **download_kwargs)
         except Exception as error:  # whatever the tokenizers library finds wrong with a file
-            raise OSError(
-                f"CLIP's tokenizer could not be loaded from {source}. Give a folder with `vocab.json` and `merges.txt`, or "
-                f"a Hub id, as `tokenizer`; or the names' token ids as `class_token_ids`. ({error})"
-            ) from error
+            raise OSError(f"CLIP's tokenizer could not be loaded from {source}. {what_to_do} ({error})") from error
+        # Where it finds no files, the library makes a tokenizer of two tokens.
+        if len(tokenizer) != text_config.vocab_size:
+            raise ValueError(
+                f"The tokenizer of the checkpoint's text tower is not in {source}, or cannot be reached there: what it has "
+                f"is of {len(tokenizer)} tokens, and the text tower's is of {text_config.vocab_size}. {what_to_do}"
+            )
     names = [name.strip().strip('"') for name in class_names]
     token_ids = tokenizer(names, padding=True, return_tensors="pt")["input_ids"]
     return _check_token_ids(token_ids, text_config, "The token ids that the tokenizer gives")

@@ -904,7 +904,12 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         if tokenizer is None:
             raise ValueError("`tokenizer` must be given along with a `text_model` that is already loaded.")
         if isinstance(tokenizer, (str, os.PathLike)):
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer, **tokenizer_kwargs)
+            source, tokenizer = tokenizer, AutoTokenizer.from_pretrained(tokenizer, **tokenizer_kwargs)
+            # Where it finds no files, the library makes a tokenizer without words, to which all names are the same.
+            if len(tokenizer) <= len(tokenizer.all_special_ids):
+                raise OSError(
+                    f"{source} holds no tokenizer, or it cannot be reached. Pass `tokenizer=<folder or Hub id>` of CLIP's."
+                )
         return text_model, tokenizer
 
     @torch.no_grad()

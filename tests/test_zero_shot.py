@@ -284,6 +284,18 @@ def test_templates_beside_given_embeddings_are_refused(model):
         model.set_class_names(LABELS, class_embeds=torch.randn(3, 48), prompt_templates="a {}")
 
 
+def test_repository_without_a_tokenizer_is_named(tiny_clip, tmp_path, pixel_values):
+    """The library gives a tokenizer without words for it, which would make all classes the same."""
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(Path(tiny_clip) / name, tmp_path)
+    model = DiSTForVideoClassification.from_backbone(tmp_path, **tiny_config_kwargs())
+    with pytest.raises(OSError, match=f"{tmp_path} holds no tokenizer"):
+        model.set_class_names(LABELS)
+    model.set_class_names(LABELS, tokenizer=tiny_clip)
+    logits = model(pixel_values).logits
+    assert not torch.equal(logits[:, 0], logits[:, 1])
+
+
 # The pipeline
 
 
