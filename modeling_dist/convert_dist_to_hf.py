@@ -538,6 +538,9 @@ class Backbone:
     vision_config: CLIPVisionConfig
     tensors: dict[str, torch.Tensor]
 
+    def __str__(self):
+        return f"{self.source}, commit {self.commit_hash}" if self.commit_hash else self.source
+
     @classmethod
     def read(cls, source: str, download_kwargs: dict) -> "Backbone":
         vision_config = CLIPVisionConfig.from_pretrained(source, **download_kwargs)
@@ -662,9 +665,6 @@ def _embed_classes(
     return torch.cat([text_model(input_ids=batch).text_embeds for batch in batches])
 
 
-# The self-check
-
-
 def _naive_text_embeds(tensors: dict[str, torch.Tensor], token_ids: torch.Tensor, num_heads: int) -> torch.Tensor:
     """CLIP's text tower as OpenAI writes it, on the checkpoint's own tensors."""
     functional, length = nn.functional, token_ids.shape[1]
@@ -713,47 +713,6 @@ def _naive_text_embeds(tensors: dict[str, torch.Tensor], token_ids: torch.Tensor
 
 def _relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
     return ((actual - expected).abs().max() / expected.abs().max()).item()
-
-
-@torch.no_grad()
-def _self_check(
-    model: DiSTForVideoClassification,
-    tensors: dict[str, torch.Tensor],
-    token_ids: torch.Tensor,
-    text_config: CLIPTextConfig,
-) -> dict[str, float]:
-    """The largest difference between the model and the naive forward of these tensors on a random video, by output."""
-    config = model.config
-    with torch.device("meta"):
-        reference = ReferenceDiST(config)
-    # What the last block would give back to the temporal encoder may be missing, since nothing reads it.
-    own = {
-        name: tensors[name] if name in tensors else torch.zeros(tensor.shape)
-        for name, tensor in reference.state_dict().items()
-    }
-    reference.load_state_dict(own, assign=True)
-    size = config.vision_config.image_size
-    video = torch.randn(1, 3, config.num_frames, size, size, generator=torch.Generator().manual_seed(0))
-    expected = reference(video, output_activations=False)
-    # A few classes tell as much as all, and the naive text tower is slow.
-    classes = torch.arange(0, len(token_ids), max(1, len(token_ids) // 8))
-    text_embeds = _naive_text_embeds(tensors, token_ids[classes], text_config.num_attention_heads)
-
-    def naive_logits(embeds: torch.Tensor) -> torch.Tensor:
-        cosines = nn.functional.cosine_similarity(embeds.unsqueeze(-2), text_embeds, dim=-1)
-        return tensors["logit_scale"].exp() * cosines
-
-    actual = model(video.transpose(1, 2))
-    errors = {
-        "video embeddings": _relative_error(actual.video_embeds, expected.video_embeds),
-        "class embeddings": _relative_error(model.classifier.class_embeds[classes], text_embeds),
-        "logits": _relative_error(actual.logits[:, classes], naive_logits(expected.video_embeds)),
-    }
-    if model.classifier.visual_projection is not None:
-        actual = model(video.transpose(1, 2), zero_shot_weight=1.0).logits
-        frame_logits = naive_logits(expected.frame_embeds).mean(dim=1)
-        errors["CLIP's frame logits"] = _relative_error(actual[:, classes], frame_logits)
-    return errors
 
 
 # The conversion
@@ -819,14 +778,14 @@ class VisionTower:
             The repository that they stay in; `None` where they are saved with the model.
         visual_projection (`torch.Tensor`, *optional*):
             To be saved with the head, where no repository holds the same one.
-        is_rounded (`bool`):
-            Whether these are not bit for bit the tensors of the checkpoint.
+        is_another (`bool`):
+            Whether it is not bit for bit the checkpoint's.
     """
 
     tensors: dict[str, torch.Tensor]
     backbone: Backbone | None
     visual_projection: torch.Tensor | None
-    is_rounded: bool = False
+    is_another: bool = False
 
 
 def _choose_vision_tower(
@@ -875,7 +834,7 @@ def _choose_vision_tower(
         official.left_out.append(("CLIP's visual projection", "the backbone's repository holds it"))
         projection = None
     is_rounded = any(tensor.dtype != theirs[name].dtype for name, tensor in own.items())
-    return VisionTower(theirs, backbone, projection, is_rounded or comparison.num_different > 0)
+    return VisionTower(theirs, backbone, projection, is_another=is_rounded or comparison.num_different > 0)
 
 
 def _make_model(
@@ -905,6 +864,49 @@ def _make_model(
         fingerprint = fingerprint_weights(vision_tower.tensors)
         model._remember_backbone(vision_tower.tensors, backbone.source, backbone.commit_hash, fingerprint)
     return model
+
+
+@torch.no_grad()
+def _self_check(
+    model: DiSTForVideoClassification,
+    official: OfficialCheckpoint,
+    vision_tower: VisionTower,
+    token_ids: torch.Tensor,
+) -> dict[str, float]:
+    """The largest difference between the model and a naive forward of the checkpoint on a random video, by output."""
+    config, tensors = model.config, official.tensors
+    if vision_tower.is_another:
+        tensors = tensors | _pack_vision_tower(list(tensors), vision_tower.tensors)
+    with torch.device("meta"):
+        reference = ReferenceDiST(config)
+    # What the last block would give back to the temporal encoder may be missing, since nothing reads it.
+    own = {
+        name: tensors[name] if name in tensors else torch.zeros(tensor.shape)
+        for name, tensor in reference.state_dict().items()
+    }
+    reference.load_state_dict(own, assign=True)
+    size = config.vision_config.image_size
+    video = torch.randn(1, 3, config.num_frames, size, size, generator=torch.Generator().manual_seed(0))
+    expected = reference(video, output_activations=False)
+    # A few classes tell as much as all, and the naive text tower is slow.
+    classes = torch.arange(0, len(token_ids), max(1, len(token_ids) // 8))
+    text_embeds = _naive_text_embeds(tensors, token_ids[classes], official.text_config.num_attention_heads)
+
+    def naive_logits(embeds: torch.Tensor) -> torch.Tensor:
+        cosines = nn.functional.cosine_similarity(embeds.unsqueeze(-2), text_embeds, dim=-1)
+        return tensors["logit_scale"].exp() * cosines
+
+    actual = model(video.transpose(1, 2))
+    errors = {
+        "video embeddings": _relative_error(actual.video_embeds, expected.video_embeds),
+        "class embeddings": _relative_error(model.classifier.class_embeds[classes], text_embeds),
+        "logits": _relative_error(actual.logits[:, classes], naive_logits(expected.video_embeds)),
+    }
+    if model.classifier.visual_projection is not None:
+        actual = model(video.transpose(1, 2), zero_shot_weight=1.0).logits
+        frame_logits = naive_logits(expected.frame_embeds).mean(dim=1)
+        errors["CLIP's frame logits"] = _relative_error(actual[:, classes], frame_logits)
+    return errors
 
 
 def convert_dist_checkpoint(
@@ -982,6 +984,13 @@ def convert_dist_checkpoint(
     with logging.tqdm(total=5, desc="Reading the checkpoint", unit="step") as progress:
         tensors, other_entries = read_official_checkpoint(checkpoint)
         sizes = _read_sizes(checkpoint, tensors)
+        # The shapes do not depend on the heads, and are checked before anything is downloaded.
+        heads_or_one = (num_attention_heads or 1, num_text_attention_heads or 1)
+        unread = _check_tensors(
+            checkpoint, tensors, *_make_configs(checkpoint, tensors, sizes, selected_layers, *heads_or_one)
+        )
+        left_out = [(name, "nothing reads it") for name in unread]
+        left_out += [(name, "an entry of the file beside the model") for name in other_entries]
 
         _next_step(progress, "Comparing it with the backbone")
         found, why_none = _find_backbone(backbone, sizes["vision_config"], download_kwargs)
@@ -990,41 +999,34 @@ def convert_dist_checkpoint(
         config, text_config = _make_configs(
             checkpoint, tensors, sizes, selected_layers, num_attention_heads, num_text_attention_heads
         )
-        unread = _check_tensors(checkpoint, tensors, config, text_config)
-        left_out = [(name, "nothing reads it") for name in unread]
-        left_out += [(name, "an entry of the file beside the model") for name in other_entries]
         official = OfficialCheckpoint(checkpoint, tensors, config, text_config, left_out)
-        findings = [("backbone", f"none: {why_none}" if found is None else _name_backbone(found))]
+        findings = [("backbone", f"none: {why_none}" if found is None else str(found))]
         vision_tower = _choose_vision_tower(official, found, backbone_mismatch, findings)
 
         _next_step(progress, "Embedding the classes")
         if class_token_ids is not None:
             token_ids = _read_token_ids(class_token_ids, text_config)
-        else:
-            if tokenizer is None and found is None:
-                raise ValueError(
-                    f"The class names need CLIP's tokenizer, and there is no backbone to take it from: {why_none}. Give a "
-                    "folder or Hub id of it as `tokenizer`, or the names' `class_token_ids`."
-                )
-            tokenizer_kwargs = dict(download_kwargs)
-            if tokenizer is not None:
-                tokenizer_kwargs.pop("revision", None)  # the backbone's
-            token_ids = _tokenize(class_names, tokenizer or found.source, text_config, tokenizer_kwargs)
+        elif tokenizer is None and found is None:
+            raise ValueError(
+                f"The class names need CLIP's tokenizer, and there is no backbone to take it from: {why_none}. Give a "
+                "folder or Hub id of it as `tokenizer`, or the names' `class_token_ids`."
+            )
+        elif tokenizer is None:
+            token_ids = _tokenize(class_names, found.source, text_config, download_kwargs)
+        else:  # another repository has other revisions
+            tokenizer_kwargs = {name: value for name, value in download_kwargs.items() if name != "revision"}
+            token_ids = _tokenize(class_names, tokenizer, text_config, tokenizer_kwargs)
         if class_names is None:
             class_names = [f"LABEL_{index}" for index in range(len(token_ids))]
         if len(class_names) != len(token_ids):
             raise ValueError(f"There are {len(class_names)} `class_names` and {len(token_ids)} `class_token_ids`.")
-        tensors = {name: tensor.float() for name, tensor in tensors.items()}
-        class_embeds = _embed_classes(tensors, text_config, token_ids)
-        num_text_tensors = sum(_rename(name, TEXT_TOWER_NAMES) is not None for name in tensors)
-        left_out.append(
-            (f"text tower ({num_text_tensors} tensors)", "the head holds what it makes of the class names")
-        )
+        official.tensors = {name: tensor.float() for name, tensor in tensors.items()}
+        class_embeds = _embed_classes(official.tensors, text_config, token_ids)
+        num_text_tensors = len([name for name in tensors if _rename(name, TEXT_TOWER_NAMES)])
+        left_out.append((f"text tower ({num_text_tensors} tensors)", "the head holds what it made of the class names"))
 
         _next_step(progress, "Saving")
         model = _make_model(official, vision_tower, class_names, class_embeds)
-        size = config.vision_config.image_size
-        processor = DiSTVideoProcessor(num_frames=config.num_frames, size=size, crop_size=size)
         os.makedirs(os.path.dirname(save_directory), exist_ok=True)
         with tempfile.TemporaryDirectory(
             prefix=f".{os.path.basename(save_directory)}-", dir=os.path.dirname(save_directory)
@@ -1032,15 +1034,14 @@ def convert_dist_checkpoint(
             # One level down, because the temporary folder itself can be read by nobody else.
             folder = os.path.join(aside, "model")
             model.save_pretrained(folder)
-            processor.save_pretrained(folder)
+            size = config.vision_config.image_size
+            DiSTVideoProcessor(num_frames=config.num_frames, size=size, crop_size=size).save_pretrained(folder)
 
             _next_step(progress, "Checking what was saved")
             load_names = ("token", "cache_dir", "local_files_only")
             load_kwargs = {name: download_kwargs[name] for name in load_names if name in download_kwargs}
             model = DiSTForVideoClassification.from_pretrained(folder, **load_kwargs)
-            if vision_tower.is_rounded:
-                tensors |= _pack_vision_tower(list(tensors), vision_tower.tensors)
-            errors = _self_check(model, tensors, token_ids, text_config)
+            errors = _self_check(model, official, vision_tower, token_ids)
             check = ", ".join(f"{what} {error:.1e}" for what, error in errors.items())
             if not all(error <= SELF_CHECK_TOLERANCE for error in errors.values()):  # also where one is no number
                 raise RuntimeError(
@@ -1055,51 +1056,39 @@ def convert_dist_checkpoint(
         model.name_or_path = model.config.name_or_path = save_directory
         progress.update()
 
-    counts = model.count_parameters()
-    saved = "the tunable weights and the head" if vision_tower.backbone is not None else "the whole model"
+    findings += _describe(model, vision_tower, num_bytes)
+    findings.append(("mapped", f"{len(tensors) - len(unread)} of {len(tensors)} tensors"))
+    findings += [("left out", f"{what}: {why}") for what, why in left_out]
+    findings.append(("self-check", f"passed; largest relative differences: {check}"))
+    width = max(len(what) for what, _ in findings)
+    report(
+        "\n".join([f"{checkpoint} -> {save_directory}", *(f"  {what:<{width}}  {text}" for what, text in findings)])
+    )
+    return model
+
+
+def _describe(model: DiSTForVideoClassification, vision_tower: VisionTower, num_bytes: int) -> list[tuple[str, str]]:
+    config, counts = model.config, model.count_parameters()
+    saved = "the whole model" if vision_tower.backbone is None else "the tunable weights and the head"
     if vision_tower.visual_projection is not None:
-        saved += ", and CLIP's visual projection for zero-shot"
-    findings += [
+        saved += ", with CLIP's visual projection for zero-shot"
+    return [
         (
             "model",
             f"{counts['frozen']:,} parameters frozen, {counts['tunable']:,} tunable, {config.num_labels} classes",
         ),
         (
             "",
-            f"{config.num_spatial_frames}+{config.num_frames} frames of {size} pixels, patches of "
-            f"{config.vision_config.patch_size}, {config.num_pooling_layers} pooling layers",
+            f"{config.num_spatial_frames}+{config.num_frames} frames of {config.vision_config.image_size} pixels, patches "
+            f"of {config.vision_config.patch_size}, {config.num_pooling_layers} pooling layers",
         ),
         ("saved", f"{saved}: {num_bytes / 1e6:,.1f} MB"),
-        ("mapped", _count_mapped(tensors, unread)),
-        *(("left out", f"{what}: {why}") for what, why in left_out),
-        ("self-check", f"passed; largest relative differences: {check}"),
     ]
-    report(_format_report(f"{checkpoint} -> {save_directory}", findings))
-    return model
 
 
 def _next_step(progress, description: str):
     progress.update()
     progress.set_description(description)
-
-
-def _count_mapped(tensors: dict[str, torch.Tensor], unread: list[str]) -> str:
-    num_tunable = sum(name.startswith("dist_net.") for name in tensors) - len(unread)
-    num_vision = sum(_rename(name, SPATIAL_ENCODER_NAMES) is not None for name in tensors)
-    num_text = sum(_rename(name, TEXT_TOWER_NAMES) is not None for name in tensors)
-    return (
-        f"all {len(tensors)} tensors: {num_tunable} tunable, {num_vision} of the vision tower, {num_text} of the text "
-        f"tower, CLIP's visual projection and logit scale, {len(unread)} that nothing reads"
-    )
-
-
-def _name_backbone(backbone: Backbone) -> str:
-    return f"{backbone.source}, commit {backbone.commit_hash}" if backbone.commit_hash else backbone.source
-
-
-def _format_report(title: str, findings: list[tuple[str, str]]) -> str:
-    width = max(len(what) for what, _ in findings)
-    return "\n".join([title, *(f"  {what:<{width}}  {text}" for what, text in findings)])
 
 
 def main(arguments: list[str] | None = None):
