@@ -68,10 +68,6 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
             raise ValueError(f"The {TASK} pipeline needs a `video_processor`.")
         # In the place of an image processor it lets the base class make batches, and save it.
         self.image_processor = self.video_processor
-        # Looking the task up in a configuration turns the names of classes in there into the classes, which cannot be
-        # saved.
-        for info in (getattr(self.model.config, "custom_pipelines", None) or {}).values():
-            info["pt"] = [name if isinstance(name, str) else name.__name__ for name in info.get("pt", ())]
         self._text_source = (text_model, tokenizer)
         self._text_encoder = None
         self._embedded = (None, None)

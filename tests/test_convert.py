@@ -230,6 +230,8 @@ def test_returned_model_is_the_saved_one(convert):
         {"num_frames": 16, "spatial_frame_stride": 4, "temporal_stem_kernel_size": 3, "temporal_kernel_size": 5},
         {"temporal_mlp_ratio": 1.5, "integration_mlp_ratio": 0.5, "integration_temporal_mlp_ratio": 23 / 64},
         {"integration_dim": 128, "temporal_dim": 24, "num_pooling_layers": 3, "projection_dim": 40},
+        # 49 * (8 / 49) is less than 8 in floating point
+        {"temporal_dim": 49, "temporal_mlp_ratio": 8.5 / 49},
         {"spatial_frame_stride": 1, "vision": {"patch_size": 16, "hidden_size": 128, "num_hidden_layers": 2}},
     ],
 )
