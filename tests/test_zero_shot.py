@@ -486,10 +486,8 @@ def test_code_of_a_linear_head_offers_no_zero_shot_pipeline(standalone, tiny_cli
 
 def test_exported_folder_works_with_the_package_too(standalone, video, tmp_path):
     folder = shutil.copytree(standalone, tmp_path / "copy")
-    model = DiSTForVideoClassification.from_pretrained(folder)
-    processor = AutoVideoProcessor.from_pretrained(folder)
-    classifier = pipeline(TASK, model=model, video_processor=processor)
-    assert type(classifier) is ZeroShotVideoClassificationPipeline
+    classifier = pipeline(TASK, model=str(folder), pipeline_class=ZeroShotVideoClassificationPipeline)
+    assert type(classifier.model) is DiSTForVideoClassification
     assert len(classifier(video, candidate_labels=LABELS)) == 3
 
 
