@@ -51,6 +51,8 @@ CODE_FILES = (
     "video_decoding_dist.py",
     "video_processing_dist.py",
 )
+# What runs as remote code beside them, where it is asked for by its task.
+PIPELINE_FILES = ("zero_shot_pipeline_dist.py",)
 
 AUTO_MAP = {
     "AutoConfig": "configuration_dist.DiSTConfig",
@@ -59,11 +61,20 @@ AUTO_MAP = {
     "AutoVideoProcessor": "video_processing_dist.DiSTVideoProcessor",
 }
 
+CUSTOM_PIPELINES = {
+    "zero-shot-video-classification": {
+        "impl": "zero_shot_pipeline_dist.ZeroShotVideoClassificationPipeline",
+        "pt": ["AutoModelForVideoClassification"],
+    }
+}
+
 
 def export_code(folder: str | os.PathLike) -> list[str]:
     """
     Puts the model's code into a saved folder, so that `AutoModel`, `AutoModelForVideoClassification`,
-    `AutoVideoProcessor` and `pipeline` load it with `trust_remote_code=True` where this package is not installed.
+    `AutoVideoProcessor` and `pipeline` load it with `trust_remote_code=True` where this package is not installed; for a
+    model with the text head also `pipeline("zero-shot-video-classification")`, which then asks for `trust_remote_code=True`
+    (or `pipeline_class=ZeroShotVideoClassificationPipeline`) where this package is installed too.
 
     Args:
         folder (`str` or `os.PathLike`):
@@ -83,12 +94,14 @@ def export_code(folder: str | os.PathLike) -> list[str]:
             raise FileNotFoundError(f"{folder} holds no {what} ({name}). Save it there with `save_pretrained` first.")
         settings[path] = json.loads(path.read_text(encoding="utf-8"))
     written = []
-    for name in CODE_FILES:
+    for name in (*CODE_FILES, *PIPELINE_FILES):
         written.append(shutil.copy(Path(__file__).with_name(name), folder / name))
     for path, content in settings.items():
         content["auto_map"] = (
             AUTO_MAP if path.name == CONFIG_NAME else {"AutoVideoProcessor": AUTO_MAP["AutoVideoProcessor"]}
         )
+        if path.name == CONFIG_NAME and content.get("head_type", "text") == "text":
+            content["custom_pipelines"] = CUSTOM_PIPELINES
         aside = path.with_suffix(".json.new")
         _write_json(content, aside)
         os.replace(aside, path)

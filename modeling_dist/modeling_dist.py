@@ -60,6 +60,8 @@ class DiSTModelOutput(ModelOutput):
         video_attentions (`tuple(torch.FloatTensor)`, *optional*, with `output_attentions`):
             Of each pooling layer, where the video token looks among the frames:
             `(batch_size, num_heads, 1, num_spatial_frames)`.
+        spatial_pooler_output (`torch.FloatTensor` of shape `(batch_size, num_spatial_frames, vision_config.hidden_size)`, *optional*, with `output_spatial_pooler`):
+            CLIP's own pooled output of each frame that it sees, which its visual projection makes an image embedding of.
     """
 
     video_embeds: torch.FloatTensor | None = None
@@ -69,6 +71,7 @@ class DiSTModelOutput(ModelOutput):
     temporal_hidden_states: tuple[torch.FloatTensor | None, ...] | None = None
     attentions: tuple[torch.FloatTensor, ...] | None = None
     video_attentions: tuple[torch.FloatTensor, ...] | None = None
+    spatial_pooler_output: torch.FloatTensor | None = None
 
 
 @dataclass
@@ -365,20 +368,39 @@ class DiSTTextClassifier(nn.Module):
     The paper's head: the cosine between a video embedding and the text embedding of each class name, scaled. Frozen,
     hence buffers. Loaded and computed in float32 whatever the model's precision, since CLIP's scale of 100 would leave
     bfloat16 steps of a whole 0.1 between two logits.
+
+    With a `zero_shot_weight` in the configuration, be it 0, CLIP's visual projection is part of the head: it makes image
+    embeddings of what CLIP gives for single frames.
     """
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
         self.class_embeds = nn.Buffer(torch.empty(config.num_labels, config.projection_dim, dtype=torch.float32))
         self.logit_scale = nn.Buffer(torch.tensor(config.logit_scale_init_value, dtype=torch.float32))
+        self.register_buffer("visual_projection", None)
+        if getattr(config, "zero_shot_weight", None) is not None:
+            shape = (config.projection_dim, config.vision_config.hidden_size)
+            self.visual_projection = torch.empty(shape, dtype=torch.float32)
 
-    def forward(self, video_embeds: torch.Tensor) -> torch.Tensor:
-        device_type = video_embeds.device.type
-        no_autocast = contextlib.nullcontext() if device_type == "meta" else torch.autocast(device_type, enabled=False)
-        with no_autocast:
-            video_embeds = nn.functional.normalize(video_embeds.float(), dim=-1)
-            class_embeds = nn.functional.normalize(self.class_embeds.float(), dim=-1)
-            return self.logit_scale.float().exp() * (video_embeds @ class_embeds.T)
+    def forward(self, embeds: torch.Tensor, class_embeds: torch.Tensor | None = None) -> torch.Tensor:
+        """From embeddings (…, projection_dim) to logits (…, labels), of other classes than the head's if given."""
+        class_embeds = self.class_embeds if class_embeds is None else class_embeds
+        with _no_autocast(embeds.device):
+            embeds = nn.functional.normalize(embeds.float(), dim=-1)
+            class_embeds = nn.functional.normalize(class_embeds.float(), dim=-1)
+            return self.logit_scale.float().exp() * (embeds @ class_embeds.T)
+
+    def classify_frames(
+        self, spatial_pooler_output: torch.Tensor, class_embeds: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """CLIP's own logits: from (B, S, D) to the mean over the frames, (B, labels)."""
+        with _no_autocast(spatial_pooler_output.device):
+            frame_embeds = nn.functional.linear(spatial_pooler_output.float(), self.visual_projection.float())
+        return self(frame_embeds, class_embeds).mean(dim=1)
+
+
+def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager:
+    return contextlib.nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 class InPlaceQuickGELU(nn.Module):
@@ -439,6 +461,8 @@ class DiSTPreTrainedModel(FrozenBackboneModel):
             # Stands in for text embeddings until `set_class_names` or a checkpoint brings them.
             init.normal_(module.class_embeds, std=self.config.projection_dim**-0.5)
             init.constant_(module.logit_scale, self.config.logit_scale_init_value)
+            if module.visual_projection is not None:
+                init.normal_(module.visual_projection, std=self.config.vision_config.hidden_size**-0.5)
 
     def initialize_weights(self):
         # First CLIP by its own rules: from outside of transformers they would not reach the modules that hold no
@@ -506,6 +530,7 @@ class DiSTModel(DiSTPreTrainedModel):
         interpolate_pos_encoding: bool = False,
         output_hidden_states: bool | int | list[int] | None = None,
         output_attentions: bool | None = None,
+        output_spatial_pooler: bool = False,
         **kwargs: Unpack[TransformersKwargs],
     ) -> DiSTModelOutput:
         """
@@ -519,6 +544,9 @@ class DiSTModel(DiSTPreTrainedModel):
                 Whether to return the hidden states; indices select some of them.
             output_attentions (`bool`, *optional*):
                 Whether to return the attention weights of the pooling.
+            output_spatial_pooler (`bool`, defaults to `False`):
+                Whether to return CLIP's own pooled output of each frame, for which the layers of the spatial encoder
+                after the last selected one run too.
 
         Returns:
             [`DiSTModelOutput`], or a tuple with `return_dict=False`.
@@ -583,6 +611,15 @@ class DiSTModel(DiSTPreTrainedModel):
         video_embeds, attentions, video_attentions = self.pooling(
             last_hidden_state.flatten(0, 1), features[:, 0], output_attentions=output_attentions, **kwargs
         )
+        spatial_pooler_output = None
+        if output_spatial_pooler:
+            with frozen():
+                for encoder_layer in encoder.encoder.layers[config.selected_layers[-1] + 1 :]:
+                    spatial_hidden_states = encoder_layer(spatial_hidden_states, None, **kwargs)
+                spatial_pooler_output = encoder.post_layernorm(spatial_hidden_states[:, 0])
+            # (B * S, D) -> (B, S, D)
+            spatial_pooler_output = spatial_pooler_output.unflatten(0, (-1, config.num_spatial_frames))
+
         return DiSTModelOutput(
             video_embeds=video_embeds,
             last_hidden_state=last_hidden_state,
@@ -591,6 +628,7 @@ class DiSTModel(DiSTPreTrainedModel):
             temporal_hidden_states=None if wanted is None else all_temporal_hidden_states,
             attentions=attentions if output_attentions else None,
             video_attentions=video_attentions if output_attentions else None,
+            spatial_pooler_output=spatial_pooler_output,
         )
 
     def _encoder_precision(self, device_type: str) -> Callable[[], contextlib.AbstractContextManager]:
@@ -644,6 +682,33 @@ def _wanted_indices(output_hidden_states: bool | int | list[int] | None, count: 
     return {index % count for index in selected if -count <= index < count}
 
 
+def _clean_class_names(class_names: list[str]) -> list[str]:
+    """The names stripped of spaces and quotes, as the paper's are."""
+    given = [class_names] if isinstance(class_names, str) else list(class_names)
+    class_names = [name.strip().strip('"') if isinstance(name, str) else "" for name in given]
+    if not class_names or not all(class_names):
+        raise ValueError(f"`class_names` must be one or more strings that are not empty, got {given[:8]}.")
+    return class_names
+
+
+def _check_zero_shot_weight(zero_shot_weight: float):
+    if not 0 <= zero_shot_weight <= 1:
+        raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1, got {zero_shot_weight}.")
+
+
+def _embed_texts(texts: list[str], text_model: CLIPTextModelWithProjection, tokenizer: Callable) -> torch.Tensor:
+    max_length = text_model.config.max_position_embeddings
+    input_ids = tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]
+    if input_ids.shape[1] > max_length:
+        lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
+        raise ValueError(
+            f"A class name may have {max_length} tokens, and {texts[lengths.index(max(lengths))]!r} has {max(lengths)}."
+        )
+    # The padding comes after the token that CLIP reads, and its attention is causal: no mask is needed.
+    batches = input_ids.to(text_model.device).split(256)
+    return torch.cat([text_model(input_ids=batch).text_embeds.float() for batch in batches])
+
+
 class DiSTForVideoClassification(DiSTPreTrainedModel):
     """
     [`DiSTModel`] with a classifier: the cosines with the class names' text embeddings (`head_type="text"`, the paper's),
@@ -683,6 +748,13 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         """As [`DiSTModel.get_video_features`]."""
         return self.dist.get_video_features(pixel_values_videos, **kwargs)
 
+    @property
+    def zero_shot_weight(self) -> float:
+        """The share of CLIP's own frame logits in the logits; see [`~DiSTForVideoClassification.set_zero_shot_weight`]."""
+        if self.config.head_type != "text":
+            return 0.0
+        return getattr(self.config, "zero_shot_weight", None) or 0.0
+
     @torch.no_grad()
     def set_class_names(
         self,
@@ -690,6 +762,8 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         class_embeds: torch.FloatTensor | None = None,
         text_model: CLIPTextModelWithProjection | str | os.PathLike | None = None,
         tokenizer=None,
+        prompt_templates: str | list[str] | None = None,
+        zero_shot_weight: float | None = None,
         **download_kwargs,
     ):
         """
@@ -705,38 +779,124 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
                 CLIP's text encoder, or where to load it from. Defaults to the backbone's repository.
             tokenizer (tokenizer, `str` or `os.PathLike`, *optional*):
                 Its tokenizer, or where to load it from. Defaults to where the text encoder comes from.
+            prompt_templates (`str` or `list[str]`, *optional*):
+                Sentences to put each name into, in place of their `{}`. A class is the mean of its normalized sentences,
+                normalized again, as CLIP does it.
+            zero_shot_weight (`float`, *optional*):
+                For classes that the model was not trained on: goes to
+                [`~DiSTForVideoClassification.set_zero_shot_weight`]. The paper has 0.5.
             download_kwargs:
-                `revision`, `token`, `cache_dir`, `local_files_only`, … for loading the two.
+                `revision`, `token`, `cache_dir`, `local_files_only`, … for loading from the backbone's repository or from
+                where `text_model` and `tokenizer` say.
 
         Raises:
-            ValueError: If the head is linear, the names are not distinct strings, or the embeddings do not fit them.
-            OSError: If the text encoder or the tokenizer cannot be loaded.
+            ValueError: If the head is linear, the names are not distinct strings, or the embeddings, the templates or the
+                weight do not fit.
+            OSError: If the text encoder, the tokenizer or the visual projection cannot be loaded.
         """
-        if self.config.head_type != "text":
-            raise ValueError('`set_class_names` needs the text head; this model has `head_type="linear"`.')
-        class_names = [class_names] if isinstance(class_names, str) else list(class_names)
-        given = class_names
-        class_names = [name.strip().strip('"') if isinstance(name, str) else "" for name in class_names]
-        if not class_names or not all(class_names):
-            raise ValueError(f"`class_names` must be one or more strings that are not empty, got {given[:8]}.")
+        self._check_text_head("`set_class_names`")
+        class_names = _clean_class_names(class_names)
         doubles = sorted({name for name in class_names if class_names.count(name) > 1})
         if doubles:
             raise ValueError(f"`class_names` must differ from each other; more than once came {doubles[:8]}.")
 
         if class_embeds is None:
-            class_embeds = self._embed_class_names(class_names, text_model, tokenizer, download_kwargs)
+            class_embeds = self.embed_class_names(
+                class_names, text_model, tokenizer, prompt_templates, **download_kwargs
+            )
+        elif prompt_templates is not None:
+            raise ValueError("`prompt_templates` have no effect on given `class_embeds`. Leave one of the two out.")
         expected = (len(class_names), self.config.projection_dim)
         if tuple(class_embeds.shape) != expected:
             raise ValueError(
                 f"`class_embeds` must have shape (number of classes, projection_dim) = {expected}, got "
                 f"{tuple(class_embeds.shape)}."
             )
+        if zero_shot_weight is not None:
+            self.set_zero_shot_weight(zero_shot_weight, **download_kwargs)
         self.classifier.class_embeds = class_embeds.detach().clone().to(self.classifier.class_embeds)
         self.config.id2label = dict(enumerate(class_names))
         self.config.label2id = {name: index for index, name in enumerate(class_names)}
         self.num_labels = self.config.num_labels
 
-    def _embed_class_names(self, class_names: list[str], text_model, tokenizer, download_kwargs: dict) -> torch.Tensor:
+    @torch.no_grad()
+    def set_zero_shot_weight(
+        self, zero_shot_weight: float, visual_projection: torch.FloatTensor | None = None, **download_kwargs
+    ):
+        """
+        Makes the logits the average of the model's own and of those that CLIP gives for the single frames, as the paper
+        does for classes that the model was not trained on. The weight stands in `config.zero_shot_weight` and CLIP's
+        visual projection in the head from then on; both are saved with it.
+
+        Args:
+            zero_shot_weight (`float`):
+                The share of CLIP's logits, from 0 to 1. With 0 they are not computed, and `forward` costs what it did.
+            visual_projection (`torch.FloatTensor` of shape `(projection_dim, vision_config.hidden_size)`, *optional*):
+                CLIP's visual projection. Defaults to the one that the head holds, then to that of the backbone's
+                repository.
+            download_kwargs:
+                `revision`, `token`, `cache_dir`, `local_files_only`, … for loading it from there.
+
+        Raises:
+            ValueError: If the weight or the projection does not fit, or no repository has one.
+            OSError: If it cannot be loaded.
+        """
+        self._check_text_head("`zero_shot_weight`")
+        _check_zero_shot_weight(zero_shot_weight)
+        if visual_projection is None:
+            visual_projection = self.classifier.visual_projection
+        if visual_projection is None:
+            visual_projection = self._read_visual_projection(download_kwargs)
+        expected = (self.config.projection_dim, self.config.vision_config.hidden_size)
+        if tuple(visual_projection.shape) != expected:
+            raise ValueError(
+                "CLIP's visual projection must have shape (projection_dim, vision_config.hidden_size) = "
+                f"{expected}, got {tuple(visual_projection.shape)}."
+            )
+        self.classifier.visual_projection = visual_projection.detach().clone().to(self.classifier.class_embeds)
+        self.config.zero_shot_weight = float(zero_shot_weight)
+
+    def _read_visual_projection(self, download_kwargs: dict) -> torch.Tensor:
+        source = self.config.backbone
+        if source is None:
+            raise ValueError(
+                "This model names no backbone to load CLIP's visual projection from. Pass it to "
+                "`set_zero_shot_weight` as `visual_projection`, or use `zero_shot_weight=0`."
+            )
+        tensors, _ = read_checkpoint(source, **self._at_backbone_revision(download_kwargs))
+        if "visual_projection.weight" not in tensors:
+            raise ValueError(
+                f"`{source}` holds no visual projection; it is not a whole CLIP. Pass that of the whole one to "
+                "`set_zero_shot_weight` as `visual_projection`, or use `zero_shot_weight=0`."
+            )
+        return tensors["visual_projection.weight"]
+
+    def _check_text_head(self, what: str):
+        if self.config.head_type != "text":
+            raise ValueError(f'{what} needs the text head; this model has `head_type="{self.config.head_type}"`.')
+
+    def _at_backbone_revision(self, download_kwargs: dict) -> dict:
+        if os.path.isdir(self.config.backbone):
+            return download_kwargs
+        return {"revision": self.config.backbone_revision, **download_kwargs}
+
+    def load_text_encoder(
+        self,
+        text_model: CLIPTextModelWithProjection | str | os.PathLike | None = None,
+        tokenizer=None,
+        **download_kwargs,
+    ) -> tuple[CLIPTextModelWithProjection, Callable]:
+        """
+        CLIP's text encoder and its tokenizer, to give to [`~DiSTForVideoClassification.embed_class_names`] repeatedly.
+
+        Args:
+            text_model, tokenizer, download_kwargs:
+                As in [`~DiSTForVideoClassification.set_class_names`].
+
+        Raises:
+            ValueError: If the model names no backbone, or that has no text encoder.
+            OSError: If they cannot be loaded.
+        """
         tokenizer_kwargs = download_kwargs
         if not isinstance(text_model, PreTrainedModel):
             source = text_model or self.config.backbone
@@ -745,8 +905,8 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
                     "This model names no backbone to load CLIP's text encoder from. Pass `text_model=<folder or Hub id>`, "
                     "or `class_embeds`."
                 )
-            if text_model is None and not os.path.isdir(source):
-                download_kwargs = {"revision": self.config.backbone_revision, **download_kwargs}
+            if text_model is None:
+                download_kwargs = self._at_backbone_revision(download_kwargs)
             if tokenizer is None:
                 tokenizer, tokenizer_kwargs = source, download_kwargs
             text_config = CLIPTextConfig.from_pretrained(source, **download_kwargs)
@@ -759,19 +919,54 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         if tokenizer is None:
             raise ValueError("`tokenizer` must be given along with a `text_model` that is already loaded.")
         if isinstance(tokenizer, (str, os.PathLike)):
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer, **tokenizer_kwargs)
+            source, tokenizer = tokenizer, AutoTokenizer.from_pretrained(tokenizer, **tokenizer_kwargs)
+            # Where it finds no files, the library makes a tokenizer without words, to which all names are the same.
+            if len(tokenizer) <= len(tokenizer.all_special_ids):
+                raise OSError(
+                    f"{source} holds no tokenizer, or it cannot be reached. Pass `tokenizer=<folder or Hub id>` of CLIP's."
+                )
+        return text_model, tokenizer
 
-        max_length = text_model.config.max_position_embeddings
-        input_ids = tokenizer(class_names, padding=True, return_tensors="pt")["input_ids"]
-        if input_ids.shape[1] > max_length:
-            lengths = [len(ids) for ids in tokenizer(class_names)["input_ids"]]
-            raise ValueError(
-                f"A class name may have {max_length} tokens, and {class_names[lengths.index(max(lengths))]!r} has "
-                f"{max(lengths)}."
-            )
-        # The padding comes after the token that CLIP reads, and its attention is causal: no mask is needed.
-        batches = input_ids.to(text_model.device).split(256)
-        return torch.cat([text_model(input_ids=batch).text_embeds.float() for batch in batches])
+    @torch.no_grad()
+    def embed_class_names(
+        self,
+        class_names: list[str],
+        text_model: CLIPTextModelWithProjection | str | os.PathLike | None = None,
+        tokenizer=None,
+        prompt_templates: str | list[str] | None = None,
+        **download_kwargs,
+    ) -> torch.FloatTensor:
+        """
+        The text embeddings of class names, which `forward` takes as `class_embeds`, without changing the head.
+
+        Args:
+            class_names (`list[str]`):
+                One name per class.
+            text_model, tokenizer, prompt_templates, download_kwargs:
+                As in [`~DiSTForVideoClassification.set_class_names`].
+
+        Returns:
+            `torch.FloatTensor` of shape `(len(class_names), projection_dim)`, normalized with `prompt_templates` only.
+
+        Raises:
+            ValueError: If the names are not strings, or one is too long, or the templates do not fit.
+            OSError: If the text encoder or the tokenizer cannot be loaded.
+        """
+        class_names = _clean_class_names(class_names)
+        if prompt_templates is not None:
+            prompt_templates = [prompt_templates] if isinstance(prompt_templates, str) else list(prompt_templates)
+            if not prompt_templates or not all(isinstance(t, str) and "{}" in t for t in prompt_templates):
+                raise ValueError(
+                    "`prompt_templates` must be one or more strings with `{}` where the class name goes, got "
+                    f"{prompt_templates[:8]}."
+                )
+        text_model, tokenizer = self.load_text_encoder(text_model, tokenizer, **download_kwargs)
+        if prompt_templates is None:
+            return _embed_texts(class_names, text_model, tokenizer)
+        prompts = [template.replace("{}", name) for name in class_names for template in prompt_templates]
+        embeds = nn.functional.normalize(_embed_texts(prompts, text_model, tokenizer), dim=-1)
+        embeds = embeds.unflatten(0, (len(class_names), len(prompt_templates))).mean(dim=1)
+        return nn.functional.normalize(embeds, dim=-1)
 
     @can_return_tuple
     def forward(
@@ -781,6 +976,8 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         interpolate_pos_encoding: bool = False,
         output_hidden_states: bool | int | list[int] | None = None,
         output_attentions: bool | None = None,
+        class_embeds: torch.FloatTensor | None = None,
+        zero_shot_weight: float | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> DiSTVideoClassifierOutput:
         """
@@ -795,13 +992,30 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
                 `(batch_size, num_labels)`, as mixup gives them.
             interpolate_pos_encoding, output_hidden_states, output_attentions:
                 As in [`DiSTModel.forward`].
+            class_embeds (`torch.FloatTensor` of shape `(num_classes, projection_dim)`, *optional*):
+                Classes to score instead of the text head's, as [`~DiSTForVideoClassification.embed_class_names`] gives
+                them.
+            zero_shot_weight (`float`, *optional*):
+                The share of CLIP's own frame logits, instead of the model's own
+                ([`~DiSTForVideoClassification.set_zero_shot_weight`]). More than 0 needs CLIP's visual projection in the
+                head, which that method puts there.
 
         Returns:
             [`DiSTVideoClassifierOutput`], or a tuple with `return_dict=False`.
 
         Raises:
-            ValueError: If the shape of `pixel_values_videos` does not fit the configuration.
+            ValueError: If the shape of `pixel_values_videos` does not fit the configuration, or the last two options do
+                not fit the head.
         """
+        if class_embeds is not None or zero_shot_weight is not None:
+            self._check_text_head("`class_embeds` or `zero_shot_weight`")
+        zero_shot_weight = self.zero_shot_weight if zero_shot_weight is None else zero_shot_weight
+        _check_zero_shot_weight(zero_shot_weight)
+        if zero_shot_weight > 0 and self.classifier.visual_projection is None:
+            raise ValueError(
+                f"`zero_shot_weight={zero_shot_weight}` needs CLIP's visual projection, which this model has not loaded. "
+                "Call `set_zero_shot_weight` first."
+            )
         num_views = None
         if pixel_values_videos is not None and pixel_values_videos.ndim == 6:
             self.dist._check_input(pixel_values_videos, interpolate_pos_encoding, num_axes=6)
@@ -812,11 +1026,15 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
             interpolate_pos_encoding=interpolate_pos_encoding,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
+            output_spatial_pooler=zero_shot_weight > 0,
             return_dict=True,
             **kwargs,
         )
         video_embeds = outputs.video_embeds
-        logits = self.classifier(video_embeds)
+        logits = self.classifier(video_embeds) if class_embeds is None else self.classifier(video_embeds, class_embeds)
+        if zero_shot_weight > 0:
+            frame_logits = self.classifier.classify_frames(outputs.spatial_pooler_output, class_embeds)
+            logits = (1 - zero_shot_weight) * logits + zero_shot_weight * frame_logits
         if num_views is not None:
             video_embeds = video_embeds.unflatten(0, (-1, num_views))
             logits = self._average_views(logits.unflatten(0, (-1, num_views)))
@@ -836,7 +1054,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
 
     def _average_views(self, logits: torch.Tensor) -> torch.Tensor:
         """(B, views, labels) -> (B, labels): the logits of the views' mean probabilities."""
-        if self.config.problem_type == "regression" or (self.config.problem_type is None and self.num_labels == 1):
+        if self.config.problem_type == "regression" or (self.config.problem_type is None and logits.shape[-1] == 1):
             return logits.mean(dim=1)
         if self.config.problem_type == "multi_label_classification":
             log_yes = nn.functional.logsigmoid(logits).logsumexp(dim=1)

@@ -1,0 +1,155 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""The pipeline `zero-shot-video-classification`: classes given in words with the videos."""
+
+import os
+from typing import Any
+
+from transformers import CLIPTextModelWithProjection, Pipeline
+
+from .modeling_dist import DiSTForVideoClassification
+
+
+TASK = "zero-shot-video-classification"
+
+
+class ZeroShotVideoClassificationPipeline(Pipeline):
+    """
+    Classifies videos into classes that are named in words, with a [`DiSTForVideoClassification`] whose head is made of
+    words. The model's own classes play no part, and it is left as it is, but for CLIP's visual projection, which its head
+    holds after the first call that needs it.
+
+    CLIP's text encoder and visual projection come from the repository of the model's backbone, when they are first
+    needed. For a model that names none, give the text encoder and its tokenizer.
+
+    Args:
+        text_model (`CLIPTextModelWithProjection`, `str` or `os.PathLike`, *optional*):
+            CLIP's text encoder, or where to load it from. Defaults to the backbone's repository.
+        tokenizer (tokenizer, `str` or `os.PathLike`, *optional*):
+            Its tokenizer, or where to load it from. Defaults to where the text encoder comes from.
+        kwargs:
+            What else a `Pipeline` takes, and defaults for the options of a call.
+
+    Raises:
+        ValueError: If the model's head is linear, or there is no video processor.
+
+    Example:
+
+    ```python
+    >>> from transformers import pipeline
+    >>> import modeling_dist  # registers the task
+
+    >>> classifier = pipeline("zero-shot-video-classification", model="org/dist-vitb16-k400")
+    >>> classifier("video.mp4", candidate_labels=["feeding ducks", "a goal at football"])
+    ```
+    """
+
+    _load_processor = False
+    _load_image_processor = False
+    _load_video_processor = True
+    _load_feature_extractor = False
+    _load_tokenizer = False
+
+    def __init__(
+        self,
+        *args,
+        text_model: CLIPTextModelWithProjection | str | os.PathLike | None = None,
+        tokenizer=None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        # By name, because the model may come from the code in its repository and be of a class of its own.
+        self.check_model_type([DiSTForVideoClassification.__name__])
+        if self.model.config.head_type != "text":
+            raise ValueError(
+                f"The {TASK} pipeline needs a model with the text head, and this one has "
+                f'`head_type="{self.model.config.head_type}"`.'
+            )
+        if self.video_processor is None:
+            raise ValueError(f"The {TASK} pipeline needs a `video_processor`.")
+        # In the place of an image processor it lets the base class make batches, and save it.
+        self.image_processor = self.video_processor
+        self._text_source = (text_model, tokenizer)
+        self._text_encoder = None
+        self._embedded = (None, None)
+
+    def __call__(self, inputs: Any, candidate_labels: list[str] | None = None, **kwargs) -> list:
+        """
+        Args:
+            inputs (`str`, `bytes`, `np.ndarray`, `torch.Tensor`, or a `list`, dataset or generator of these):
+                A video or several: a file, a http(s) URL, or whatever else the video processor takes as one video.
+            candidate_labels (`list[str]`):
+                The classes, in words.
+            hypothesis_template (`str` or `list[str]`, *optional*):
+                Sentences to put each label into, in place of their `{}`, averaged as CLIP does. By default the label
+                stands alone, which is what DiST is trained with.
+            zero_shot_weight (`float`, defaults to 0.5, the paper's):
+                The share of CLIP's own logits for the single frames in the logits; 0 for DiST alone.
+            top_k (`int`, *optional*):
+                How many of the labels to return; all by default.
+            batch_size (`int`, *optional*), num_workers (`int`, *optional*):
+                As in every pipeline.
+
+        Returns:
+            `list[dict]`, or a `list` of them for several videos: `{"score": …, "label": …}` per label, the highest score
+            first; the scores of all labels sum to 1.
+
+        Raises:
+            ValueError: If the labels, the template or the weight do not fit.
+            VideoDecodingError: If a video cannot be read; the message names it.
+        """
+        if candidate_labels is not None:
+            kwargs["candidate_labels"] = candidate_labels
+        elif "candidate_labels" not in self._forward_params:
+            raise ValueError(f"The {TASK} pipeline needs `candidate_labels`.")
+        return super().__call__(inputs, **kwargs)
+
+    def _sanitize_parameters(
+        self, candidate_labels=None, hypothesis_template=None, zero_shot_weight=None, top_k=None
+    ) -> tuple[dict, dict, dict]:
+        forward_params, postprocess_params = {}, {}
+        if candidate_labels is not None:
+            if isinstance(candidate_labels, str):
+                raise ValueError(f"`candidate_labels` must be a list of strings, got the string {candidate_labels!r}.")
+            candidate_labels = tuple(candidate_labels)
+            forward_params["candidate_labels"] = postprocess_params["candidate_labels"] = candidate_labels
+        if hypothesis_template is not None:
+            templates = [hypothesis_template] if isinstance(hypothesis_template, str) else hypothesis_template
+            forward_params["hypothesis_template"] = tuple(templates)
+        if zero_shot_weight is not None:
+            forward_params["zero_shot_weight"] = zero_shot_weight
+        if top_k is not None:
+            postprocess_params["top_k"] = top_k
+        return {}, forward_params, postprocess_params
+
+    def preprocess(self, video) -> dict:
+        inputs = self.video_processor(
+            video, num_frames=self.model.config.num_frames, do_sample_frames=True, return_tensors="pt"
+        )
+        return inputs.to(self.dtype)
+
+    def _forward(self, model_inputs, candidate_labels, hypothesis_template=None, zero_shot_weight=0.5) -> dict:
+        if zero_shot_weight > 0 and self.model.classifier.visual_projection is None:
+            self.model.set_zero_shot_weight(self.model.zero_shot_weight)
+        class_embeds = self._embed(candidate_labels, hypothesis_template)
+        outputs = self.model(**model_inputs, class_embeds=class_embeds, zero_shot_weight=zero_shot_weight)
+        return {"logits": outputs.logits}
+
+    def _embed(self, candidate_labels: tuple[str, ...], hypothesis_template: tuple[str, ...] | None):
+        """The labels' text embeddings, computed once for all videos that they are given with."""
+        key = (candidate_labels, hypothesis_template)
+        if self._embedded[0] != key:
+            if self._text_encoder is None:
+                text_model, tokenizer = self.model.load_text_encoder(*self._text_source)
+                self._text_encoder = (text_model.to(self.device), tokenizer)
+            embeds = self.model.embed_class_names(candidate_labels, *self._text_encoder, hypothesis_template)
+            self._embedded = (key, embeds)
+        return self._embedded[1]
+
+    def postprocess(self, model_outputs, candidate_labels, top_k=None) -> list[dict]:
+        probabilities = model_outputs["logits"][0].softmax(-1)
+        scores, indices = probabilities.sort(descending=True)
+        ranked = zip(scores.tolist()[:top_k], indices.tolist())
+        return [{"score": score, "label": candidate_labels[index]} for score, index in ranked]
+
+
+__all__ = ["ZeroShotVideoClassificationPipeline"]
