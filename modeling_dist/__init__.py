@@ -20,3 +20,4 @@ PIPELINE_REGISTRY.register_pipeline(
     pt_model=AutoModelForVideoClassification,
     type="multimodal",
 )
+DiSTConfig.knows_pipelines = True

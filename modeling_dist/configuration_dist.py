@@ -1,6 +1,8 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """The configuration of DiST (https://arxiv.org/abs/2309.07911)."""
 
+from typing import ClassVar
+
 from huggingface_hub.dataclasses import strict
 from transformers import CLIPVisionConfig, PreTrainedConfig
 
@@ -60,6 +62,10 @@ class DiSTConfig(PreTrainedConfig):
             Epsilon of every LayerNorm outside the spatial encoder.
         logit_scale_init_value (`float`, defaults to 4.6052):
             Natural logarithm of the text head's scale (CLIP's own ends at ln 100).
+        zero_shot_weight (`float`, *optional*):
+            The share of CLIP's own logits for single frames in the text head's logits, from 0 to 1; see
+            [`~DiSTForVideoClassification.set_zero_shot_weight`], which sets it. With any number, be it 0, the head holds
+            CLIP's visual projection.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the truncated normal that initializes linear and convolutional weights; tokens and
             positional embeddings too. With `None` it is 1/√fan-in for the weights (0.02 for tokens and positions),
@@ -81,6 +87,8 @@ class DiSTConfig(PreTrainedConfig):
     """
 
     model_type = "dist"
+    # Set where the package has registered its pipelines: a repository's own code for them then needs no trust.
+    knows_pipelines: ClassVar[bool] = False
     keys_to_ignore_at_inference = ["video_embeds"]  # so that `Trainer` hands `compute_metrics` the logits alone
     # Two names of the same thing: transformers 5.17 reads the first, later versions the second.
     sub_configs = {"vision_config": CLIPVisionConfig}
@@ -106,6 +114,7 @@ class DiSTConfig(PreTrainedConfig):
     hidden_act: str = "quick_gelu"
     layer_norm_eps: float = 1e-5
     logit_scale_init_value: float | int = 4.6052
+    zero_shot_weight: float | int | None = None
     initializer_range: float | None = 0.02
     freeze_backbone: bool = True
 
@@ -126,6 +135,8 @@ class DiSTConfig(PreTrainedConfig):
         if "backbone" in kwargs:
             # Another repository has other commits.
             kwargs.setdefault("backbone_revision", None)
+        if cls.knows_pipelines:
+            config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
         return super().from_dict(config_dict, **kwargs)
 
     @property
@@ -169,6 +180,8 @@ class DiSTConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must be greater than 0, got {getattr(self, name)}.")
         if self.initializer_range is not None and self.initializer_range <= 0:
             raise ValueError(f"`initializer_range` must be greater than 0 or None, got {self.initializer_range}.")
+        if self.zero_shot_weight is not None and not 0 <= self.zero_shot_weight <= 1:
+            raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1 or None, got {self.zero_shot_weight}.")
         if self.num_frames % self.spatial_frame_stride != 0:
             raise ValueError(
                 f"`num_frames` must be a multiple of `spatial_frame_stride`, got num_frames={self.num_frames} and "

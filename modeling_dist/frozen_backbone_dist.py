@@ -492,7 +492,7 @@ class FrozenBackboneModel(PreTrainedModel):
         model, info = super().from_pretrained(
             None, *model_args, config=config, state_dict=tensors, output_loading_info=True, **kwargs
         )
-        missing = sorted(name for name in info["missing_keys"] if not name.startswith(cls.head_prefix))
+        missing = sorted(name for name in info["missing_keys"] if not cls._may_be_missing(name))
         if missing:
             raise ValueError(
                 f"{path} lacks {len(missing)} of the weights that its configuration asks for: {_some(missing)}."
@@ -502,6 +502,11 @@ class FrozenBackboneModel(PreTrainedModel):
         model.base_model._backbone_came_along = came_along
         model._mark_tunable()
         return (model, info) if wants_info else model
+
+    @classmethod
+    def _may_be_missing(cls, name: str) -> bool:
+        """Whether a checkpoint may lack that weight, which is new then."""
+        return name.startswith(cls.head_prefix)
 
     @classmethod
     def _read_named_backbone(

@@ -73,8 +73,7 @@ def export_code(folder: str | os.PathLike) -> list[str]:
     """
     Puts the model's code into a saved folder, so that `AutoModel`, `AutoModelForVideoClassification`,
     `AutoVideoProcessor` and `pipeline` load it with `trust_remote_code=True` where this package is not installed; for a
-    model with the text head also `pipeline("zero-shot-video-classification")`, which then asks for `trust_remote_code=True`
-    (or `pipeline_class=ZeroShotVideoClassificationPipeline`) where this package is installed too.
+    model with the text head also `pipeline("zero-shot-video-classification")`.
 
     Args:
         folder (`str` or `os.PathLike`):

@@ -378,7 +378,7 @@ class DiSTTextClassifier(nn.Module):
         self.class_embeds = nn.Buffer(torch.empty(config.num_labels, config.projection_dim, dtype=torch.float32))
         self.logit_scale = nn.Buffer(torch.tensor(config.logit_scale_init_value, dtype=torch.float32))
         self.register_buffer("visual_projection", None)
-        if getattr(config, "zero_shot_weight", None) is not None:
+        if config.zero_shot_weight is not None:
             shape = (config.projection_dim, config.vision_config.hidden_size)
             self.visual_projection = torch.empty(shape, dtype=torch.float32)
 
@@ -613,7 +613,7 @@ class DiSTModel(DiSTPreTrainedModel):
         )
         spatial_pooler_output = None
         if output_spatial_pooler:
-            with frozen():
+            with frozen(), own_precision():
                 for encoder_layer in encoder.encoder.layers[config.selected_layers[-1] + 1 :]:
                     spatial_hidden_states = encoder_layer(spatial_hidden_states, None, **kwargs)
                 spatial_pooler_output = encoder.post_layernorm(spatial_hidden_states[:, 0])
@@ -729,6 +729,11 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         self._mark_tunable()
 
     @classmethod
+    def _may_be_missing(cls, name: str) -> bool:
+        # A new head can be trained or made of class names; CLIP's visual projection cannot.
+        return super()._may_be_missing(name) and not name.endswith("visual_projection")
+
+    @classmethod
     def from_backbone(cls, backbone: str | os.PathLike, *, class_names: list[str] | None = None, **kwargs):
         """
         As [`DiSTModel.from_backbone`]; `class_names` goes to [`~DiSTForVideoClassification.set_class_names`], with CLIP's
@@ -753,7 +758,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         """The share of CLIP's own frame logits in the logits; see [`~DiSTForVideoClassification.set_zero_shot_weight`]."""
         if self.config.head_type != "text":
             return 0.0
-        return getattr(self.config, "zero_shot_weight", None) or 0.0
+        return self.config.zero_shot_weight or 0.0
 
     @torch.no_grad()
     def set_class_names(

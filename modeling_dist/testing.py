@@ -64,7 +64,9 @@ def tiny_config_kwargs() -> dict:
     }
 
 
-def write_video(path: str | os.PathLike, frames: np.ndarray, fps: int = 25) -> str:
+def write_video(
+    path: str | os.PathLike, frames: np.ndarray, fps: int = 25, options: dict[str, str] | None = None
+) -> str:
     """
     Encodes frames as H.264 (the container follows from the name).
 
@@ -75,6 +77,8 @@ def write_video(path: str | os.PathLike, frames: np.ndarray, fps: int = 25) -> s
             RGB, uint8; height and width even.
         fps (`int`, defaults to 25):
             Frames per second.
+        options (`dict[str, str]`, *optional*):
+            Options of the encoder, as FFmpeg's documentation of libx264 names them.
 
     Returns:
         `str`: The file.
@@ -82,7 +86,7 @@ def write_video(path: str | os.PathLike, frames: np.ndarray, fps: int = 25) -> s
     import av
 
     with av.open(os.fspath(path), mode="w") as container:
-        stream = container.add_stream("libx264", rate=fps)
+        stream = container.add_stream("libx264", rate=fps, options=options or {})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         for frame in frames:

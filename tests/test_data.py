@@ -1,36 +1,24 @@
-import csv
-import gc
 import json
 import os
 import re
-import runpy
 import shutil
-import signal
-import sys
 import zipfile
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
-import torch
 
-import modeling_dist.data
 from modeling_dist import VideoDecodingError
 from modeling_dist.data import (
-    VideoProblem,
     find_videos,
     hash_videos,
     load_train_and_validation,
     load_videos,
-    read_class_names,
-    scan_videos,
     video_name,
     video_source,
 )
-
-
-SCAN = Path(__file__).parent.parent / "examples" / "scan.py"
+from modeling_dist.video_lists import read_class_names
 
 
 @pytest.fixture(autouse=True)
@@ -320,6 +308,8 @@ def test_json_with_integer_labels(tmp_path):
     ("l.json", "[1, 2]", {}, "l.json has to hold a list of objects"),
     ("l.json", "{", {}, "l.json is neither JSON nor JSON Lines"),
     ("l.jsonl", '{"video": "a.mp4", "label": "x"}\n{"video": "b.mp4"}', {}, "Video 2 of .*l.jsonl needs a path and a label"),
+    ("l.json", '[{"video": "a.mp4", "label": true}]', {}, "Video 1 of .*l.json needs a path and a label; it has 'a.mp4' and True"),
+    ("l.json", '[{"video": "a.mp4", "label": 0.5}]', {}, "Video 1 of .*l.json needs a path and a label; it has 'a.mp4' and 0.5"),
     ("l.mp4", "", {}, "l.mp4 is a video; give a folder of them"),
     ("l.txt", "a.mp4 0", {"format": "kinetics"}, '`format` must be one of auto, folder, .*, got "kinetics"'),
     ("l.txt", "a.mp4 0", {"format": "folder"}, 'l.txt is a file, which `format="folder"` cannot read'),
@@ -417,8 +407,10 @@ def test_something_something_v2_errors(ssv2):
 
 
 def make_dataset(paths, labels, feature) -> datasets.Dataset:
+    """With the bytes of the videos and the names of their files, as videos are uploaded."""
+    clips = [{"path": os.path.basename(path), "bytes": Path(path).read_bytes()} for path in paths]
     features = datasets.Features({"clip": datasets.Video(), "action": feature, "note": datasets.Value("string")})
-    return datasets.Dataset.from_dict({"clip": paths, "action": labels, "note": ["x"] * len(paths)}, features=features)
+    return datasets.Dataset.from_dict({"clip": clips, "action": labels, "note": ["x"] * len(paths)}, features=features)
 
 
 @pytest.fixture
@@ -453,10 +445,8 @@ def test_dataset_saved_to_disk(video_dataset, video, short_video, tmp_path):
     ]  # fmt: skip
 
 
-def test_test_labels_that_are_not_published_do_not_matter_to_training(video_dataset, tmp_path):
-    hidden = make_dataset(
-        [video_dataset.data.column("clip")[0]["path"].as_py()], [-1], video_dataset.features["action"]
-    )
+def test_test_labels_that_are_not_published_do_not_matter_to_training(video_dataset, video, tmp_path):
+    hidden = make_dataset([video], [-1], video_dataset.features["action"])
     datasets.DatasetDict(train=video_dataset, validation=video_dataset, test=hidden).save_to_disk(tmp_path / "d")
     assert [len(part) for part in load_train_and_validation(tmp_path / "d")] == [2, 2]
     with pytest.raises(
@@ -505,6 +495,28 @@ def test_parquet_file_and_folder(video_dataset, tmp_path):
         tmp_path / "repository", train_split="train[:1]", validation_split="train[1:]"
     )
     assert [video_name(part[0]["video"]).split("/")[-1] for part in (train, validation)] == ["square.mp4", "short.mp4"]
+
+
+@pytest.mark.parametrize("with_empty_bytes", [False, True])
+def test_dataset_of_paths(tmp_path, with_empty_bytes):
+    make_files(tmp_path / "videos", "a.mp4")
+    paths = ["a.mp4", "gone.mp4"]
+    clips = [{"path": path, "bytes": None} for path in paths] if with_empty_bytes else paths
+    feature = {"path": datasets.Value("string"), "bytes": datasets.Value("binary")}
+    features = datasets.Features(
+        {"clip": feature if with_empty_bytes else feature["path"], "label": datasets.Value("string")}
+    )
+    datasets.Dataset.from_dict({"clip": clips, "label": ["x", "y"]}, features=features).to_parquet(
+        tmp_path / "l.parquet"
+    )
+    with pytest.raises(
+        FileNotFoundError, match="beginning with a.mp4. These are the paths that the dataset itself holds"
+    ):
+        load_videos(tmp_path / "l.parquet")
+    dataset = load_videos(tmp_path / "l.parquet", video_root=tmp_path / "videos")
+    assert rows(dataset, tmp_path / "videos") == [("a.mp4", "x"), ("gone.mp4", "y")]
+    with pytest.raises(FileNotFoundError, match=re.escape(f"against {tmp_path / 'v'}, `video_root`")):
+        load_videos(tmp_path / "l.parquet", video_root=tmp_path / "v")
 
 
 def test_hub_dataset_from_the_cache(video_dataset, tmp_path):
@@ -592,12 +604,8 @@ def test_exclude_errors(tmp_path, text, message):
 
 
 def test_excluding_a_name_that_several_videos_have_says_so(tmp_path, video, caplog):
-    shutil.copy(video, tmp_path / "square.mp4")
-    make_dataset(
-        [video, str(tmp_path / "square.mp4"), shutil.copy(video, tmp_path / "c.mp4")],
-        ["a", "a", "b"],
-        datasets.Value("string"),
-    ).save_to_disk(tmp_path / "d")
+    clips = [video, video, shutil.copy(video, tmp_path / "c.mp4")]
+    make_dataset(clips, ["a", "a", "b"], datasets.Value("string")).save_to_disk(tmp_path / "d")
     dataset = load_videos(tmp_path / "d", exclude=write(tmp_path / "e.csv", "video\nsquare.mp4\n"))
     assert [video_name(row["video"]) for row in dataset] == ["c.mp4"]
     assert "Several videos of" in caplog.text and 'are called "square.mp4"' in caplog.text
@@ -646,123 +654,3 @@ def test_hash_tells_lists_apart_but_not_where_they_lie(tmp_path):
     ]  # fmt: skip
     hashes = [hash_videos(load_videos(write(tmp_path / "here" / "l.txt", other))) for other in others]
     assert len({first, *hashes}) == 6
-
-
-# ---- scanning
-
-
-@pytest.fixture(scope="module")
-def messy(tmp_path_factory, video, short_video):
-    folder = tmp_path_factory.mktemp("messy")
-    make_files(folder, "a/text.mp4")
-    for name in ("a/good 1.mp4", "b/good é.mp4"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(video, folder / name)
-    shutil.copy(short_video, folder / "b" / "short.mp4")
-    content = Path(video).read_bytes()
-    (folder / "a" / "truncated.mp4").write_bytes(content[: len(content) * 2 // 3])
-    (folder / "b" / "empty.mp4").write_bytes(b"")
-    return folder
-
-
-@pytest.mark.parametrize("num_workers, full", [(0, False), (2, False), (0, True)])
-def test_scan_finds_what_is_wrong(messy, num_workers, full):
-    dataset = load_videos(messy)
-    problems = scan_videos(dataset, num_frames=8, num_workers=num_workers, full=full, progress=False)
-    assert [(problem.index, os.path.relpath(problem.video, messy), problem.problem) for problem in problems] == [
-        (1, "a/text.mp4", "unreadable"),
-        (2, "a/truncated.mp4", "unreadable"),
-        (3, "b/empty.mp4", "unreadable"),
-        (5, "b/short.mp4", "too short"),
-    ]
-    assert "is empty (0 bytes)" in problems[2].reason and problems[3].reason == "3 frames, fewer than 8"
-    assert all("\n" not in problem.reason for problem in problems)
-
-
-def test_scan_decodes_what_an_evaluation_takes_or_everything(video, tmp_path, monkeypatch):
-    taken = []
-    decode = modeling_dist.data.decode_video
-
-    def record(source, choose_frames, decoder):
-        decoded = decode(source, choose_frames, decoder)
-        taken.append(decoded.frame_indices)
-        return decoded
-
-    monkeypatch.setattr(modeling_dist.data, "decode_video", record)
-    dataset = load_videos(write(tmp_path / "l.txt", f"{video} 0"))
-    assert scan_videos(dataset, num_frames=4, progress=False) == []
-    # Three clips take the thirds of four segments of ten frames.
-    assert taken == [[3, 7, 10, 13, 17, 20, 23, 27, 30, 33, 37, 39]]
-    taken.clear()
-    monkeypatch.setattr(modeling_dist.data, "BYTES_PER_PIECE", 15 * 48 * 64 * 3)
-    assert scan_videos(dataset, num_frames=4, full=True, progress=False) == []
-    assert taken == [[0], list(range(15)), list(range(15, 30)), list(range(30, 40))]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="workers are forked")
-@pytest.mark.parametrize("end", ["signal", "exit"])
-def test_a_video_that_ends_the_worker_is_reported_and_the_rest_is_scanned(messy, monkeypatch, end):
-    decode = modeling_dist.data.decode_video
-
-    def crash(source, *args):
-        if "text" in source or "short" in source:
-            os.kill(os.getpid(), signal.SIGKILL) if end == "signal" else os._exit(1)
-        return decode(source, *args)
-
-    monkeypatch.setattr(modeling_dist.data, "decode_video", crash)
-    problems = scan_videos(load_videos(messy), num_frames=8, num_workers=2, progress=False)
-    assert [(problem.index, problem.problem) for problem in problems] == [(i, "unreadable") for i in (1, 2, 3, 5)]
-    assert ["ended the process" in problem.reason for problem in problems] == [True, False, False, True]
-
-
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_mistake_of_the_scan_itself_is_not_a_videos_fault(messy, monkeypatch, num_workers):
-    def fail(*args):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(modeling_dist.data, "decode_video", fail)
-    # How long the loader waits for its worker when it is thrown away.
-    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
-    with pytest.raises(RuntimeError, match="a bug"):
-        scan_videos(load_videos(messy).select([0]), num_frames=8, num_workers=num_workers, progress=False)
-    gc.collect()
-
-
-def test_scan_with_options_that_cannot_be(messy):
-    with pytest.raises(ValueError, match='`decoder` must be "auto" or one of'):
-        scan_videos(load_videos(messy), num_frames=8, progress=False, decoder="decrod")
-    with pytest.raises(ValueError, match="`num_frames` must be at least 1, got 0"):
-        scan_videos(load_videos(messy), num_frames=0)
-
-
-def test_scan_reads_videos_that_have_only_bytes(tmp_path, video, short_video):
-    features = datasets.Features({"video": datasets.Video(), "label": datasets.Value("string")})
-    contents = [Path(video).read_bytes(), b"no video", Path(short_video).read_bytes()]
-    datasets.Dataset.from_dict({"video": contents, "label": ["a"] * 3}, features=features).save_to_disk(tmp_path / "d")
-    problems = scan_videos(load_videos(tmp_path / "d"), num_frames=8, progress=False)
-    assert [(problem.video, problem.problem) for problem in problems] == [
-        ("video 1", "unreadable"), ("video 2", "too short"),
-    ]  # fmt: skip
-    assert isinstance(problems[0], VideoProblem)
-
-
-def run_scan(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["scan.py", *map(str, arguments)])
-    runpy.run_path(str(SCAN), run_name="__main__")
-
-
-def test_scan_command_writes_the_list_that_exclude_takes(messy, tmp_path, monkeypatch, capsys):
-    output = tmp_path / "new" / "problems.csv"
-    run_scan(monkeypatch, "--dataset", messy, "--num_frames", 8, "--num_workers", 1, "--output", output)
-    assert capsys.readouterr().out == f"2 good, 3 unreadable, 1 too short: {output}\n"
-    assert [path.name for path in output.parent.iterdir()] == ["problems.csv"]
-    with open(output, newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    assert [list(line) for line in lines] == [["video", "problem", "reason"]] * 4
-    assert rows(load_videos(messy, exclude=output), messy) == [("a/good 1.mp4", "a"), ("b/good é.mp4", "b")]
-
-
-def test_scan_command_on_what_is_no_dataset_says_so_in_a_line_and_leaves_no_list(tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match="There is no file or folder"):
-        run_scan(monkeypatch, "--dataset", tmp_path / "gone.csv", "--num_frames", 8, "--output", tmp_path / "x.csv")
-    assert list(tmp_path.iterdir()) == []

@@ -191,7 +191,7 @@ def test_weight_and_projection_survive_disk(model, tmp_path, pixel_values, log):
 
 def test_without_it_nothing_of_it_is_saved(model, tmp_path):
     model.save_pretrained(tmp_path)
-    assert "zero_shot_weight" not in json.loads((tmp_path / "config.json").read_text())
+    assert json.loads((tmp_path / "config.json").read_text())["zero_shot_weight"] is None
     assert "classifier.visual_projection" not in load_file(tmp_path / "model.safetensors")
 
 
@@ -227,6 +227,11 @@ def test_projection_that_cannot_be_had_is_named(model, tiny_clip, tmp_path):
     with pytest.raises(ValueError, match="names no backbone"):
         model.set_zero_shot_weight(0.5)
     assert model.classifier.visual_projection is None and model.zero_shot_weight == 0
+
+
+def test_weight_for_a_checkpoint_without_the_projection_is_refused(tiny_dist):
+    with pytest.raises(ValueError, match="lacks 1 of the weights.*visual_projection"):
+        DiSTForVideoClassification.from_pretrained(tiny_dist, zero_shot_weight=0.5)
 
 
 def test_linear_head_takes_no_part(tiny_clip, pixel_values):
@@ -486,7 +491,8 @@ def test_code_of_a_linear_head_offers_no_zero_shot_pipeline(standalone, tiny_cli
 
 def test_exported_folder_works_with_the_package_too(standalone, video, tmp_path):
     folder = shutil.copytree(standalone, tmp_path / "copy")
-    classifier = pipeline(TASK, model=str(folder), pipeline_class=ZeroShotVideoClassificationPipeline)
+    classifier = pipeline(TASK, model=str(folder))  # which runs the package's code, so that none has to be trusted
+    assert type(classifier) is ZeroShotVideoClassificationPipeline
     assert type(classifier.model) is DiSTForVideoClassification
     assert len(classifier(video, candidate_labels=LABELS)) == 3
 
@@ -495,7 +501,7 @@ def test_saved_pipeline_can_be_loaded(tiny_dist, video, tmp_path):
     classifier = pipeline(TASK, model=tiny_dist)
     expected = classifier(video, candidate_labels=LABELS)
     classifier.save_pretrained(tmp_path)
-    again = pipeline(TASK, model=str(tmp_path), trust_remote_code=True)
+    again = pipeline(TASK, model=str(tmp_path))
     scores = [p["score"] for p in again(video, candidate_labels=LABELS)]
     assert scores == pytest.approx([p["score"] for p in expected], rel=1e-4)
 
