@@ -36,13 +36,9 @@ products, convolutions and attention.
 
 import argparse
 import copy
-import datetime
 import json
 import os
-import platform
-import shlex
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -50,19 +46,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import transformers
+from measuring import (
+    NUM_LABELS,
+    TIME_COLUMNS,
+    TRAINING_BUDGET,
+    compare_to_bare,
+    describe_run,
+    format_times,
+    make_config,
+    say,
+    synchronize,
+)
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPVisionConfig, CLIPVisionModel
+from transformers import CLIPVisionModel
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification
 from modeling_dist.reference_dist import ReferenceDiST
 
 
-NUM_LABELS = 400
 # Of the real sizes: the tiny CLIP is no bigger than the branches beside it.
-BUDGETS = {"dist": 1.20, "dist_training": 1.60}  # times bare
+BUDGETS = {"dist": 1.20, "dist_training": TRAINING_BUDGET}  # times bare
 CPU_BFLOAT16_BUDGET = 2.0  # times as fast as float32
 FLOP_FLOOR = 1.16  # dist over bare at B/16 8+16f
 OPTIONAL = ("dist", "dist_compiled", "dist_training", "reference", "reference_training")
@@ -120,35 +125,6 @@ def parse_arguments() -> argparse.Namespace:
     if "float32" in arguments.dtype and set(arguments.attn_implementation) == {"flash_attention_2"}:
         parser.error("flash_attention_2 does not know float32: give --dtype bfloat16 or float16, or sdpa as well")
     return arguments
-
-
-def make_config(size: str, num_frames: int) -> DiSTConfig:
-    if size == "tiny":
-        vision_config = CLIPVisionConfig(
-            hidden_size=64,
-            intermediate_size=256,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            image_size=32,
-            patch_size=8,
-            projection_dim=48,
-        )
-        sizes = {"integration_dim": 64, "temporal_dim": 16, "num_pooling_layers": 2, "projection_dim": 48}
-    elif size == "base":
-        vision_config, sizes = CLIPVisionConfig(patch_size=16), {}
-    else:
-        vision_config = CLIPVisionConfig(
-            hidden_size=1024,
-            intermediate_size=4096,
-            num_hidden_layers=24,
-            num_attention_heads=16,
-            patch_size=14,
-            projection_dim=768,
-        )
-        sizes = {"projection_dim": 768}
-    return DiSTConfig(
-        vision_config=vision_config, backbone=None, num_frames=num_frames, num_labels=NUM_LABELS, **sizes
-    )
 
 
 def make_inputs(config: DiSTConfig, batch_size: int, dtype: torch.dtype, device: torch.device) -> Inputs:
@@ -229,11 +205,6 @@ def run_step(contender: Contender, inputs: Inputs):
         outputs = contender.forward(inputs)
         if contender.is_trained:
             outputs.backward()
-
-
-def synchronize(device: torch.device):
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def measure_seconds(contender: Contender, inputs: Inputs, device: torch.device) -> float:
@@ -334,19 +305,13 @@ def summarize(
     results = []
     for contender, measured, peak in zip(contenders, seconds, peak_bytes):
         yardstick = bare[contender.dtype, contender.attn_implementation]
-        ratio = statistics.median(own / other for own, other in zip(measured, yardstick))
         budget = BUDGETS.get(contender.name) if has_budget else None
         results.append(
             {
                 "contender": contender.name,
                 "dtype": contender.dtype,
                 "attn_implementation": contender.attn_implementation,
-                "seconds_median": statistics.median(measured),
-                "seconds_min": min(measured),
-                "seconds_max": max(measured),
-                "ratio_to_bare": ratio,
-                "budget": budget,
-                "budget_met": None if budget is None else ratio <= budget,
+                **compare_to_bare(measured, yardstick, budget),
                 "peak_bytes": peak,
                 "seconds": measured,
             }
@@ -383,58 +348,17 @@ def compare_precisions(results: list[dict[str, object]], has_budget: bool) -> li
     return speedups
 
 
-def read_cpu() -> dict[str, object]:
-    """The CPU's name, and which of its instructions compute in bfloat16, where the system says so."""
-    fields = {}
-    if os.path.exists("/proc/cpuinfo"):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            fields.setdefault(name.strip(), value.strip())
-    flags = (fields.get("flags") or fields.get("Features") or "").split()
-    return {
-        "name": fields.get("model name") or platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "bfloat16_instructions": [flag for flag in ("avx512_bf16", "amx_bf16", "bf16") if flag in flags],
-    }
-
-
-def describe_run(arguments: argparse.Namespace, device: torch.device) -> dict[str, object]:
-    # Of the output file only the name: where it lies is nobody's business but this machine's.
-    output = str(arguments.output)
-    words = [word.replace(output, arguments.output.name) if arguments.output else word for word in sys.argv[1:]]
-    return {
-        "command": shlex.join(["python", "benchmarks/model.py", *words]),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "cpu": read_cpu(),
-        "load_average_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "cuda": torch.version.cuda if device.type == "cuda" else None,
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def say(met: bool | None) -> str:
-    return {None: "-", True: "yes", False: "NO"}[met]
-
-
 def print_results(batch_size: int, results: list[dict[str, object]], speedups: list[dict[str, object]]):
     print(f"\nbatch of {batch_size}")
     print(
-        f"{'contender':19s}{'dtype':9s} {'attention':18s}{'median s':>10s}{'min s':>10s}{'max s':>10s}"
-        f"{'x bare':>8s}{'budget':>8s}{'met':>5s}{'weights MiB':>13s}{'step MiB':>10s}{'peak MiB':>10s}"
+        f"{'contender':19s}{'dtype':9s} {'attention':18s}{TIME_COLUMNS}"
+        f"{'weights MiB':>13s}{'step MiB':>10s}{'peak MiB':>10s}"
     )
     for result in results:
-        budget = "-" if result["budget"] is None else f"{result['budget']:.2f}"
         weights, step, peak = (f"{result['peak_bytes'][key] / 2**20:.1f}" for key in ("weights", "step", "peak"))
         print(
             f"{result['contender']:19s}{result['dtype']:9s} {result['attn_implementation'] or '-':18s}"
-            f"{result['seconds_median']:10.5f}{result['seconds_min']:10.5f}{result['seconds_max']:10.5f}"
-            f"{result['ratio_to_bare']:8.3f}{budget:>8s}{say(result['budget_met']):>5s}"
-            f"{weights:>13s}{step:>10s}{peak:>10s}"
+            f"{format_times(result)}{weights:>13s}{step:>10s}{peak:>10s}"
         )
     for speedup in speedups:
         budget = ""

@@ -40,6 +40,9 @@ TRAINING_OPTIONS = shlex.split(
 )
 
 
+TINY_CLIP = {"hidden_size": 64, "num_hidden_layers": 2, "image_size": 64, "patch_size": 16}
+
+
 def run(script: str, *options: str | Path):
     """Runs one of the other examples as a command, and shows the command."""
     options = [str(option) for option in options]
@@ -48,7 +51,6 @@ def run(script: str, *options: str | Path):
     launcher = "--num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no".split()
     command = [sys.executable, "-m", "accelerate.commands.launch", *launcher, EXAMPLES / script, *options]
     subprocess.run(command, check=True)
-
 
 
 def main():
@@ -63,7 +65,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as temporary:
         output = args.output or Path(temporary)
-        backbone = make_tiny_clip(output / "clip", hidden_size=64, num_hidden_layers=2, image_size=64, patch_size=16)
+        backbone = make_tiny_clip(output / "clip", **TINY_CLIP)
         videos, model_folder = output / "videos", output / "dist"
         print(f"{len(PANS)} classes of moving textures: {', '.join(PANS)}")
         make_motion_dataset(videos, progress=True)

@@ -8,6 +8,13 @@ Evaluates a DiST as the paper does: three clips of every video, their probabilit
         --output_dir evaluation
     accelerate launch examples/evaluate.py --model my-dist --dataset videos/ --shuffle_frames  # what it knows without time
 
+Zero-shot, on classes that the model was not trained on, averaged with what CLIP says of the single frames; UCF101 and HMDB51 by
+their three official splits:
+
+    accelerate launch examples/evaluate.py --model org/dist-vitb16-k400 --dataset videos/ --zero_shot
+    accelerate launch examples/evaluate.py --model org/dist-vitb16-k400 --zero_shot --dataset_format ucf101 \\
+        --dataset ucfTrainTestlist --video_root UCF-101 --output_dir ucf101
+
 The dataset is a folder of classes (its validation/ or test/ where it has splits), a list, or a dataset of the Hub, as for
 training. The output folder gets metrics.json (the figures, and the protocol that they were measured with), the prediction
 of every video, and plots of the confusion matrix and of each class's accuracy.
@@ -15,6 +22,7 @@ of every video, and plots of the confusion matrix and of each class's accuracy.
 
 import argparse
 import logging
+import statistics
 import sys
 from pathlib import Path
 
@@ -26,11 +34,19 @@ import datasets
 import torch
 import transformers
 from accelerate import Accelerator
+from datasets import Dataset
 from transformers import AutoModelForVideoClassification, AutoVideoProcessor
 
 from modeling_dist.command_line import HelpFormatter, exit_with_message
 from modeling_dist.data import VALIDATION_SPLITS, load_videos
-from modeling_dist.evaluation import compute_metrics, describe_protocol, predict_videos, write_report
+from modeling_dist.evaluation import (
+    compute_metrics,
+    compute_split_metrics,
+    describe_protocol,
+    predict_videos,
+    write_report,
+)
+from modeling_dist.official_splits import OFFICIAL_SPLITS, load_official_splits
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -41,12 +57,28 @@ def parse_arguments() -> argparse.Namespace:
         "--dataset", required=True, help="a folder of classes, a list, or a dataset of the Hub or on disk"
     )
     parser.add_argument("--split", help="split of the dataset; the one for validation by default")
-    parser.add_argument("--dataset_format", default="auto", help="folder, csv, json, list, ssv2, hub or disk")
+    parser.add_argument(
+        "--dataset_format",
+        default="auto",
+        help="folder, csv, json, list, ssv2, hub or disk; or ucf101 or hmdb51, with the folder of its split files as --dataset",
+    )
     parser.add_argument("--dataset_config", help="configuration of a dataset of the Hub")
     parser.add_argument("--dataset_revision", help="revision of a dataset of the Hub")
     parser.add_argument("--video_root", help="folder that the paths in a list start from")
     parser.add_argument("--video_column", help="column of the videos")
     parser.add_argument("--label_column", help="column of the labels")
+    parser.add_argument(
+        "--zero_shot", action="store_true", help="classify into the dataset's classes, not the model's"
+    )
+    parser.add_argument(
+        "--zero_shot_weight", type=float, default=0.5, help="with --zero_shot, the share of CLIP's own frame logits"
+    )
+    parser.add_argument(
+        "--prompt_templates",
+        nargs="+",
+        help="with --zero_shot, sentences with {} for the name; the name alone by default",
+    )
+    parser.add_argument("--class_names", help="with --zero_shot, file with names for the dataset's classes")
     parser.add_argument("--exclude", help="list of videos to leave out, as examples/scan.py writes it")
     parser.add_argument("--num_clips", type=int, default=3, help="clips of a video")
     parser.add_argument("--num_crops", type=int, default=1, choices=(1, 3), help="crops of each clip")
@@ -72,7 +104,36 @@ def parse_arguments() -> argparse.Namespace:
     for name in ("num_clips", "batch_size", "view_batch_size"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}.")
+    if args.dataset_format in OFFICIAL_SPLITS and (args.video_root is None or not args.zero_shot or args.exclude):
+        parser.error(
+            f"--dataset_format {args.dataset_format} needs --video_root and --zero_shot, and takes no --exclude."
+        )
+    if not args.zero_shot and (args.class_names or args.prompt_templates):
+        parser.error(
+            "--class_names and --prompt_templates go with --zero_shot: without it, the classes are the model's."
+        )
     return args
+
+
+def load_dataset(
+    args: argparse.Namespace, class_names: list[str] | str | None
+) -> tuple[Dataset, list[list[int]] | None]:
+    """The videos, and the rows of each of the official splits where the dataset has such."""
+    if args.dataset_format in OFFICIAL_SPLITS:
+        return load_official_splits(args.dataset_format, args.dataset, args.video_root, class_names)
+    videos = load_videos(
+        args.dataset,
+        format=args.dataset_format,
+        split=args.split or VALIDATION_SPLITS,
+        video_root=args.video_root,
+        class_names=class_names,
+        video_column=args.video_column,
+        label_column=args.label_column,
+        config_name=args.dataset_config,
+        revision=args.dataset_revision,
+        exclude=args.exclude,
+    )
+    return videos, None
 
 
 def main():
@@ -93,26 +154,20 @@ def main():
     class_names = [model.config.id2label[label] for label in range(model.config.num_labels)]
     if args.decoder is not None:
         processor.decoder = args.decoder
+
+    # Data, its labels in the model's order, or, zero-shot, the model's in the data's
+    with exit_with_message(), accelerator.main_process_first():
+        videos, splits = load_dataset(args, args.class_names if args.zero_shot else class_names)
+        if args.zero_shot:
+            class_names = videos.features["label"].names
+            model.set_class_names(
+                class_names, prompt_templates=args.prompt_templates, zero_shot_weight=args.zero_shot_weight
+            )
+
+    # Evaluation
     model.to(accelerator.device)
     if args.torch_compile:
         model.compile()
-
-    # Data, its labels in the model's order
-    with exit_with_message(), accelerator.main_process_first():
-        videos = load_videos(
-            args.dataset,
-            format=args.dataset_format,
-            split=args.split or VALIDATION_SPLITS,
-            video_root=args.video_root,
-            class_names=class_names,
-            video_column=args.video_column,
-            label_column=args.label_column,
-            config_name=args.dataset_config,
-            revision=args.dataset_revision,
-            exclude=args.exclude,
-        )
-
-    # Evaluation
     with exit_with_message():
         predictions = predict_videos(
             model,
@@ -139,14 +194,25 @@ def main():
         dataset=args.dataset,
         split=args.split,
         shuffled_frames=args.shuffle_frames,
+        **(
+            {"zero_shot_weight": args.zero_shot_weight, "prompt_templates": args.prompt_templates}
+            if args.zero_shot
+            else {}
+        ),
     )
+    if splits is not None:
+        metrics["splits"] = [compute_split_metrics(predictions, videos, class_names, split) for split in splits]
+        for name in ("top1", "top5", "mean_class_accuracy"):
+            values = [split[name] for split in metrics["splits"]]
+            metrics[name], metrics[f"{name}_std"] = statistics.mean(values), statistics.pstdev(values)
 
     # Report
     if accelerator.is_main_process:
         output_dir = args.output_dir or (Path(args.model) if Path(args.model).is_dir() else Path()) / "evaluation"
         files = write_report(output_dir, predictions, videos, class_names, metrics, args.predictions_format)
         for name in ("top1", "top5", "mean_class_accuracy"):
-            print(f"{name:20} {metrics[name]:7.2%}")
+            deviation = f" ± {metrics[f'{name}_std']:.2%} over the {len(splits)} splits" if splits else ""
+            print(f"{name:20} {metrics[name]:7.2%}{deviation}")
         print(f"{'videos':20} {metrics['num_videos']:7,}")
         if metrics["num_unreadable"]:
             print(f"{'unreadable':20} {metrics['num_unreadable']:7,}")

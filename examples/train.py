@@ -149,6 +149,8 @@ def check_same_run(then: dict, now: dict, checkpoint: Path):
                 f"{checkpoint} was made with another {what}: {then[name]} then, {now[name]} now. Resume with the same, or "
                 "start a new run, on its model if you like (--model)."
             )
+    if then["num_processes"] != now["num_processes"] and now["settings"]["mixing_probability"] > 0:
+        logger.warning("The run goes on with another number of processes, which mix other clips with each other.")
     # What says where, how fast and how often, but not what is computed.
     neutral = (
         *("recipe", "output_dir", "overwrite_output_dir", "resume_from_checkpoint", "num_workers", "cpu", "dataset"),
@@ -413,6 +415,7 @@ def main():
         "dataset": hash_videos(train_videos),
         "global_batch_size": global_batch_size,
         "seed": settings.seed,
+        "num_processes": num_processes,
         "settings": vars(settings),
     }
     state = {
@@ -477,7 +480,9 @@ def main():
             labels = batch["labels"].to(accelerator.device, non_blocking=True)
             with torch.random.fork_rng(devices=[]):
                 # Of this batch alone, so that a resumed run mixes it the same way.
-                torch.manual_seed(seed_from(settings.seed, state["step"], micro_step, accelerator.process_index))
+                torch.default_generator.manual_seed(
+                    seed_from(settings.seed, state["step"], micro_step, accelerator.process_index)
+                )
                 pixel_values, targets = mixing(pixel_values, labels)
             with accelerator.accumulate(model):
                 loss = model(pixel_values_videos=pixel_values, labels=targets).loss

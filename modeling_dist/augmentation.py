@@ -18,7 +18,8 @@ def parse_label_pairs(pairs: Sequence[str], class_names: Sequence[str]) -> list[
 
     Args:
         pairs (`Sequence[str]`):
-            `"86:87"` or `"pan left:pan right"`, with the labels or the classes' names; `["none"]` means no pair.
+            `"86:87"` or `"pan left:pan right"`, with the labels or the classes' names, which go first where a name is a
+            number; `["none"]` means no pair.
         class_names (`Sequence[str]`):
             In the order of the labels.
 
@@ -109,6 +110,8 @@ class ClipAugmentation:
         for name, (low, high), limit in (("crop_scale", crop_scale, 1.0), ("crop_ratio", crop_ratio, float("inf"))):
             if not 0 < low <= high <= limit:
                 raise ValueError(f"`{name}` must be a rising pair in (0, {limit:g}], got {(low, high)}.")
+        if len(color_jitter) != 4:
+            raise ValueError(f"`color_jitter` must be four strengths, got {color_jitter}.")
         self.flipped_labels: dict[int, int] = {}
         for left, right in flip_label_pairs or ():
             if left == right or {left, right} & set(self.flipped_labels):
@@ -181,8 +184,8 @@ class BatchMixing:
         self.num_classes = num_classes
         self.mixing_probability = mixing_probability
         self.label_smoothing = label_smoothing
-        self.mixup = v2.MixUp(alpha=mixup_alpha, num_classes=num_classes) if mixup_alpha else None
-        self.cutmix = v2.CutMix(alpha=cutmix_alpha, num_classes=num_classes) if cutmix_alpha else None
+        self.mixup = v2.MixUp(alpha=float(mixup_alpha), num_classes=num_classes) if mixup_alpha else None
+        self.cutmix = v2.CutMix(alpha=float(cutmix_alpha), num_classes=num_classes) if cutmix_alpha else None
         self.cutmix_probability = cutmix_probability if mixup_alpha and cutmix_alpha else float(self.mixup is None)
 
     @property

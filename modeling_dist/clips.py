@@ -20,13 +20,14 @@ from .video_decoding_dist import VideoDecodingError, decode_video
 from .video_processing_dist import DiSTVideoProcessor
 
 
-# A video that cannot be read: undecodable, or not there.
-UNREADABLE = (VideoDecodingError, FileNotFoundError)
-
-
 def seed_from(*keys: int) -> int:
-    """One 64-bit seed of several numbers: neighbouring ones give unrelated seeds."""
-    return int(np.random.SeedSequence(keys).generate_state(1, np.uint64)[0])
+    """
+    One 64-bit seed of several numbers: neighbouring ones give unrelated seeds. What draws from seeds of its own uses another
+    number of them: (seed, epoch) the order of the videos, (seed, epoch, index) a clip, (seed, update, batch, process) the
+    mixing of a batch.
+    """
+    # Their number comes along, because a zero at the end would make no difference.
+    return int(np.random.SeedSequence([len(keys), *keys]).generate_state(1, np.uint64)[0])
 
 
 class TrainingClips(torch.utils.data.Dataset):
@@ -78,19 +79,19 @@ class TrainingClips(torch.utils.data.Dataset):
         epoch, index = key
         unreadable = {}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_from(self.seed, epoch, index))
+            torch.default_generator.manual_seed(seed_from(self.seed, epoch, index))
             for _ in range(self.max_draws):
                 row = self.videos[index]
                 try:
                     frames = self._decode(video_source(row["video"]))
                     break
-                except UNREADABLE as error:
-                    unreadable[index] = str(error)
+                except VideoDecodingError as error:
+                    unreadable[index] = reason = str(error)
                     index = int(torch.randint(len(self.videos), ()))
             else:
                 raise VideoDecodingError(
                     f"{self.max_draws} videos drawn one after another cannot be read; something is wrong with the "
-                    f"dataset or the way to it. The last one: {list(unreadable.values())[-1]}"
+                    f"dataset or the way to it. The last one: {reason}"
                 )
             label = row["label"]
             if self.augmentation is None:
@@ -142,6 +143,9 @@ class TrainingBatches(torch.utils.data.Sampler):
             Of the permutations.
         start (`int`, defaults to 0):
             Batches to leave out at the beginning, over all epochs: the place to go on at.
+
+    Raises:
+        ValueError: If there are not enough videos for so many batches.
     """
 
     def __init__(
@@ -154,6 +158,11 @@ class TrainingBatches(torch.utils.data.Sampler):
         seed: int = 0,
         start: int = 0,
     ):
+        if not 0 < batches_per_epoch * batch_size * num_processes <= num_videos:
+            raise ValueError(
+                f"{num_videos} videos do not make {batches_per_epoch} batches of {batch_size} for each of {num_processes} "
+                "processes."
+            )
         self.num_videos = num_videos
         self.batch_size = batch_size
         self.batches_per_epoch = batches_per_epoch
@@ -219,7 +228,7 @@ class EvaluationViews(torch.utils.data.Dataset):
                 random_sampling=False,
                 return_tensors="pt",
             )
-        except UNREADABLE as error:
+        except VideoDecodingError as error:
             return {"index": index, "error": str(error)}
         views = inputs["pixel_values_videos"][0]
         views = views[None] if views.ndim == 4 else views

@@ -31,6 +31,7 @@ from .configuration_dist import DiSTConfig
 from .frozen_backbone_dist import fingerprint_weights, read_checkpoint, select_weights
 from .modeling_dist import DiSTForVideoClassification
 from .reference_dist import ReferenceCLIPBlock, ReferenceDiST
+from .video_lists import read_class_names
 from .video_processing_dist import DiSTVideoProcessor
 
 
@@ -62,7 +63,6 @@ CLIP_HEAD_DIM = 64
 # What to do where the checkpoint's vision tower is not the backbone.
 BACKBONE_MISMATCH = ("include", "replace", "error")
 
-LABELS_FOLDER = Path(__file__).with_name("labels")
 
 # How far the saved folder may be from the checkpoint, relative to the largest value: what float32 leaves after the 24
 # layers of ViT-L in another order of summation, and far below what a wrong tensor makes.
@@ -302,43 +302,6 @@ def read_official_checkpoint(checkpoint: str | os.PathLike) -> tuple[dict[str, t
             raise ValueError(f"{checkpoint} holds {renamed} twice, under an old and a present name.")
         tensors[renamed] = tensor
     return tensors, sorted(str(name) for name in content if name != "model_state")
-
-
-def read_class_names(class_names: str | os.PathLike | list[str]) -> list[str]:
-    """
-    Class names in the order of their labels.
-
-    Args:
-        class_names (`str`, `os.PathLike` or `list[str]`):
-            The names themselves; "k400" (Kinetics-400) or "ssv2" (Something-Something V2); or a file: a JSON list, a JSON
-            object from label to name or from name to label, or text with one name per line.
-
-    Raises:
-        OSError: If there is no such file.
-        ValueError: If it holds no names.
-    """
-    if not isinstance(class_names, (str, os.PathLike)):
-        return list(class_names)
-    built_in = sorted(path.stem for path in LABELS_FOLDER.glob("*.json"))
-    path = LABELS_FOLDER / f"{class_names}.json" if str(class_names) in built_in else Path(class_names)
-    if not path.is_file():
-        raise OSError(f"`class_names` must be a list, a file, or one of {', '.join(built_in)}; got {class_names}.")
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".json":
-        return [line.strip() for line in text.splitlines() if line.strip()]
-    content = _parse_json(text, path)
-    if isinstance(content, dict):
-        pairs = list(content.items())
-        if not all(label.isdecimal() for label, _ in pairs):
-            pairs = [(label, name) for name, label in pairs]
-        by_label = {str(label): name for label, name in pairs}
-        labels = [str(label) for label in range(len(pairs))]
-        if set(by_label) != set(labels):
-            raise ValueError(f"{path} must give every label from 0 on exactly one name.")
-        content = [by_label[label] for label in labels]
-    if not isinstance(content, list) or not content or not all(isinstance(name, str) for name in content):
-        raise ValueError(f"{path} must hold a list of class names, or an object from label to name or back.")
-    return content
 
 
 def _parse_json(text: str, path: str | os.PathLike):

@@ -105,6 +105,9 @@ def predict_videos(
         progress (`str`, *optional*):
             Title of a progress bar.
 
+    Returns:
+        `Predictions`: Of all videos.
+
     Raises:
         VideoDecodingError: If a video cannot be read.
         RuntimeError: If not every video has come back exactly once.
@@ -114,32 +117,34 @@ def predict_videos(
     bare_model = accelerator.unwrap_model(model)
     network = model if is_sharded else bare_model
     was_training = network.training
-    network.eval()
     views = EvaluationViews(videos, processor, num_clips, num_crops, shuffle_frames)
     batches = EvaluationBatches(len(videos), batch_size, accelerator.num_processes, accelerator.process_index)
     config = bare_model.config
     image_size = config.vision_config.image_size
     results, unreadable = [], {}
     hidden = progress is None or not accelerator.is_main_process
-    for batch in tqdm(make_loader(views, batches, collate_views, num_workers), desc=progress, disable=hidden):
-        if batch["unreadable"] and not skip_unreadable:
-            raise VideoDecodingError(
-                f"{next(iter(batch['unreadable'].values()))} With --skip_unreadable (`skip_unreadable=True`) such videos "
-                "are left out, and counted."
-            )
-        unreadable |= batch["unreadable"]
-        pixel_values, num_videos = batch["pixel_values_videos"], len(batch["indices"])
-        if is_sharded and num_videos < batch_size:
-            # The processes have to go through a sharded model equally often; what this adds is dropped again below.
-            shape = (num_clips * num_crops, config.num_frames, 3, image_size, image_size)
-            padding = torch.zeros(batch_size - num_videos, *shape)
-            pixel_values = padding if pixel_values is None else torch.cat([pixel_values, padding])
-        if pixel_values is None:
-            continue
-        pixel_values = pixel_values.to(accelerator.device, non_blocking=True)
-        probabilities = predict_views(network, pixel_values, view_batch_size or batch_size)
-        results.extend(zip(batch["indices"], probabilities[:num_videos].cpu().numpy()))
-    network.train(was_training)
+    network.eval()
+    try:
+        for batch in tqdm(make_loader(views, batches, collate_views, num_workers), desc=progress, disable=hidden):
+            if batch["unreadable"] and not skip_unreadable:
+                raise VideoDecodingError(
+                    f"{next(iter(batch['unreadable'].values()))} With --skip_unreadable (`skip_unreadable=True`) such videos "
+                    "are left out, and counted."
+                )
+            unreadable |= batch["unreadable"]
+            pixel_values, num_videos = batch["pixel_values_videos"], len(batch["indices"])
+            if is_sharded and num_videos < batch_size:
+                # The processes have to go through a sharded model equally often; what this adds is dropped again below.
+                shape = (num_clips * num_crops, config.num_frames, 3, image_size, image_size)
+                padding = torch.zeros(batch_size - num_videos, *shape)
+                pixel_values = padding if pixel_values is None else torch.cat([pixel_values, padding])
+            if pixel_values is None:
+                continue
+            pixel_values = pixel_values.to(accelerator.device, non_blocking=True)
+            probabilities = predict_views(network, pixel_values, view_batch_size or batch_size)
+            results.extend(zip(batch["indices"], probabilities[:num_videos].cpu().numpy()))
+    finally:
+        network.train(was_training)
 
     results = gather_object(results)
     unreadable = dict(gather_object(list(unreadable.items())))
@@ -156,19 +161,49 @@ def compute_metrics(predictions: Predictions, videos: Dataset, class_names: list
     The figures of an evaluation: what [`classification_metrics`] gives, and `loss`, the mean negative logarithm of the
     probability of the right class, and `num_unreadable`.
 
+    Args:
+        predictions (`Predictions`), videos (`datasets.Dataset`):
+            What was evaluated; `label` is the true class.
+        class_names (`list[str]`):
+            In the order of the labels.
+
     Raises:
         ValueError: If no video could be read.
     """
     if not predictions.indices:
         reasons = list(predictions.unreadable.values())
         raise ValueError(f"None of the {len(videos)} videos could be evaluated. {reasons[0] if reasons else ''}")
-    labels = np.asarray(videos["label"])[predictions.indices]
+    labels = np.asarray(videos["label"][:])[predictions.indices]
     of_label = predictions.probabilities[np.arange(len(labels)), labels]
     return {
         **classification_metrics(predictions.probabilities, labels, class_names),
         "loss": float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean()),
         "num_unreadable": len(predictions.unreadable),
     }
+
+
+def compute_split_metrics(predictions: Predictions, videos: Dataset, class_names: list[str], split: list[int]) -> dict:
+    """
+    The accuracies of one of several splits of the videos that were evaluated together.
+
+    Args:
+        predictions (`Predictions`), videos (`datasets.Dataset`), class_names (`list[str]`):
+            Of all videos.
+        split (`list[int]`):
+            The split's videos.
+
+    Returns:
+        `dict`: `num_videos`, `num_unreadable`, `top1`, `top5`, `mean_class_accuracy`.
+    """
+    wanted = set(split)
+    rows = [row for row, index in enumerate(predictions.indices) if index in wanted]
+    part = Predictions(
+        [predictions.indices[row] for row in rows],
+        predictions.probabilities[rows],
+        {index: reason for index, reason in predictions.unreadable.items() if index in wanted},
+    )
+    metrics = compute_metrics(part, videos, class_names)
+    return {name: metrics[name] for name in ("num_videos", "num_unreadable", "top1", "top5", "mean_class_accuracy")}
 
 
 def describe_protocol(
@@ -180,7 +215,19 @@ def describe_protocol(
     num_unreadable: int,
     **more,
 ) -> dict:
-    """How figures came about, so that somebody else can get them again: the input, the model, the videos."""
+    """
+    How figures came about, so that somebody else can get them again: the input, the model, the videos.
+
+    Args:
+        model (`torch.nn.Module`), videos (`datasets.Dataset`), num_clips, num_crops (`int`):
+            What was evaluated on what, in how many views.
+        precision (`str`):
+            What the model computed in.
+        num_unreadable (`int`):
+            Videos of the list that are missing in the figures.
+        more:
+            Goes in as it is.
+    """
     config = model.config
     return {
         "num_frames": config.num_frames,
@@ -230,10 +277,15 @@ def write_report(
 
     Returns:
         `list[Path]`: The files.
+
+    Raises:
+        ValueError: If there is no such format.
     """
+    if predictions_format not in ("parquet", "csv"):
+        raise ValueError(f'`predictions_format` must be "parquet" or "csv", got {predictions_format!r}.')
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    labels = [videos["label"][index] for index in predictions.indices]
+    labels = np.asarray(videos["label"][:])[predictions.indices]
     names = [video_name(videos[index]["video"], index) for index in predictions.indices]
     matrix = confusion_matrix(predictions.probabilities.argmax(axis=1), labels, len(class_names))
     unreadable = {
@@ -255,6 +307,7 @@ def write_report(
 __all__ = [
     "Predictions",
     "compute_metrics",
+    "compute_split_metrics",
     "describe_protocol",
     "predict_videos",
     "predict_views",

@@ -73,9 +73,8 @@ def moving_texture(motion: str, num_frames: int, size: int, generator: np.random
     _check_motions([motion])
     _check_at_least(1, num_frames=num_frames, size=size)
     angles, phases = generator.uniform(0, 2 * np.pi, (2, NUM_WAVES))
-    places = generator.uniform(
-        0, 1, NUM_WAVES
-    )  # between the longest wavelength and the shortest, on a logarithmic scale
+    # Between the longest wavelength and the shortest, on a logarithmic scale.
+    places = generator.uniform(0, 1, NUM_WAVES)
     colors = generator.normal(size=(3, 3)) @ generator.normal(size=(3, NUM_WAVES))  # of a random palette
     brightness = generator.normal(0, 0.5, (3, 1, 1))
     contrast = np.exp(generator.uniform(*np.log([0.7, 2.5])))
@@ -86,7 +85,7 @@ def moving_texture(motion: str, num_frames: int, size: int, generator: np.random
     # Symmetric about 0, so that a reversed motion passes through exactly the same states. (frames, 1)
     times = travel * ((np.arange(num_frames) - (num_frames - 1) / 2) / num_frames)[:, None]
     right, down, growth, turn = VELOCITIES[motion]
-    # Once to and fro, which leaves a pan where it would be without: only its order in time makes the other axis its own.
+    # Across a pan's direction, once to and fro: without their order, its frames are spread along both axes.
     sways = sway * np.cos(2 * np.pi * (right + down) * times / travel + sway_phase)
     shifts_right = right * times + abs(down) * sways
     shifts_down = down * times + abs(right) * sways

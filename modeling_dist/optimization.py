@@ -10,12 +10,19 @@ from .frozen_backbone_dist import FrozenBackboneModel
 
 
 # Learned tokens and positional embeddings, of DiST and, where it is trained too, of CLIP.
-TOKEN_NAMES = ("class_token", "video_token", "frame_token", "position_embedding", "class_embedding")
+TOKEN_NAMES = {
+    "class_token",
+    "video_token",
+    "frame_token",
+    "position_embeddings",
+    "class_embedding",
+    "position_embedding",
+}
 
 
 def decays(name: str, parameter: torch.Tensor) -> bool:
     """Whether weight decay applies: not to biases and other 1-D parameters, learned tokens, positional embeddings."""
-    return parameter.ndim > 1 and not any(token in name for token in TOKEN_NAMES)
+    return parameter.ndim > 1 and TOKEN_NAMES.isdisjoint(name.split("."))
 
 
 def parameter_groups(model: FrozenBackboneModel, weight_decay: float) -> list[dict]:
@@ -75,9 +82,11 @@ def cosine_schedule(
     [`learning_rate_at`] as a scheduler that is stepped once per iteration. The peak is the optimizer's learning rate.
 
     Raises:
-        ValueError: If the warm-up is not shorter than the training, or starts above the peak.
+        ValueError: If the peak is not positive, or the warm-up is not shorter than the training, or starts above the peak.
     """
     peak = optimizer.defaults["lr"]
+    if not peak > 0:
+        raise ValueError(f"The learning rate must be greater than 0, got {peak}.")
     if not 0 <= warmup_epochs < num_epochs:
         raise ValueError(
             f"`warmup_epochs` must be at least 0 and less than `num_epochs`, got {warmup_epochs} and {num_epochs}."

@@ -11,6 +11,7 @@ from pathlib import Path
 from transformers import HfArgumentParser
 
 from .command_line import HelpFormatter
+from .video_decoding_dist import DECODERS
 
 
 def _option(default, description: str):
@@ -86,7 +87,7 @@ class TrainingSettings:
     per_device_train_batch_size: int = _option(8, "clips at once in one process")
     gradient_accumulation_steps: int = _option(1, "batches of each process in one update")
     total_batch_size: int | None = _option(
-        None, "clips in one update over all processes, by as many accumulation steps as that takes"
+        None, "clips in one update over all processes, by as many accumulation steps as that takes; 0 for none set"
     )
     base_learning_rate: float = _option(3.2e-4, "peak for a batch of base_batch_size clips, scaled with the batch")
     base_batch_size: int = _option(256, "see base_learning_rate")
@@ -141,12 +142,19 @@ class TrainingSettings:
                 raise ValueError(f"--{name} is needed: {example}, for instance.")
         for name in ("num_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "num_clips"):
             _at_least(self, name, 1)
-        for name in ("per_device_eval_batch_size", "logging_steps", "base_batch_size"):
+        for name in ("per_device_eval_batch_size", "logging_steps", "base_batch_size", "frame_step"):
             _at_least(self, name, 1)
-        for name in ("total_batch_size", "view_batch_size", "checkpointing_steps"):
+        if self.total_batch_size and self.gradient_accumulation_steps != 1:
+            raise ValueError(
+                f"--total_batch_size {self.total_batch_size} says how many batches make an update, and so does "
+                "--gradient_accumulation_steps. Give one of them (--total_batch_size 0 overrides a recipe's)."
+            )
+        if self.total_batch_size is not None:
+            _at_least(self, "total_batch_size", 0)
+        for name in ("view_batch_size", "checkpointing_steps"):
             if getattr(self, name) is not None:
                 _at_least(self, name, 1)
-        for name in ("num_workers", "eval_every", "initializer_range", "weight_decay"):
+        for name in ("num_workers", "eval_every", "initializer_range", "weight_decay", "seed"):
             _at_least(self, name, 0)
         for name in ("base_learning_rate", "learning_rate"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
@@ -162,6 +170,8 @@ class TrainingSettings:
         choices = {
             "best_metric": ("top1", "top5", "mean_class_accuracy", "loss"),
             "head_type": ("text", "linear"),
+            "frame_sampling": ("segment", "dense"),
+            "decoder": ("auto", *DECODERS),
             "mixed_precision": (None, "no", "bf16", "fp16"),
             "num_crops": (1, 3),
         }
@@ -178,7 +188,7 @@ class TrainingSettings:
             ValueError: If `total_batch_size` cannot be had.
         """
         at_once = self.per_device_train_batch_size * num_processes
-        if self.total_batch_size is None:
+        if not self.total_batch_size:
             return self.gradient_accumulation_steps
         if self.total_batch_size % at_once:
             raise ValueError(
@@ -257,7 +267,7 @@ RECIPES = {
 def read_recipe(recipe: str) -> dict:
     """
     The settings of one of the paper's recipes, or of a file that [`TrainingSettings.save`] wrote, but for those that say
-    where a run goes on.
+    where a run goes to and goes on.
 
     Raises:
         ValueError: If there is no such recipe, or the file holds other things than settings.
@@ -299,7 +309,7 @@ def parse_settings(arguments: list[str] | None = None, description: str | None =
             parser.set_defaults(**read_recipe(recipe))
         (settings,) = parser.parse_args_into_dataclasses(arguments, look_for_args_file=False)
         settings.check()
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # a recipe's file may hold anything
         parser.error(str(error))
     return settings
 

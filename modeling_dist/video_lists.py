@@ -12,8 +12,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 
+# Class names in the order of the labels, by the name of the dataset.
+LABELS_FOLDER = Path(__file__).with_name("labels")
 VIDEO_EXTENSIONS = (
     *(".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".f4v"),
     *(".3gp", ".ogv", ".ts", ".mts", ".m2ts", ".vob"),
@@ -124,8 +127,8 @@ def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
 
     Args:
         class_names (`list[str]`, `str` or `os.PathLike`):
-            The names themselves, or a file: a JSON list, a JSON object from name to index or from index to name, or a text
-            file with a name per line.
+            The names themselves; `"k400"` (Kinetics-400) or `"ssv2"` (Something-Something V2); or a file: a JSON list, a JSON
+            object from name to index or from index to name, or a text file with a name per line.
 
     Returns:
         `list[str]`: The names.
@@ -135,11 +138,12 @@ def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
         ValueError: If it holds something else, a name twice, or indices with a gap.
     """
     if isinstance(class_names, (str, os.PathLike)):
-        origin = os.fspath(class_names)
+        built_in = {path.stem: str(path) for path in LABELS_FOLDER.glob("*.json")}
+        origin = built_in.get(os.fspath(class_names), os.fspath(class_names))
         if not os.path.isfile(origin):
             raise FileNotFoundError(
-                f"`class_names` is {origin}, but there is no such file. Give a list of names, a JSON file with a list or "
-                "with the index of each name, or a text file with a name per line."
+                f"`class_names` is {origin}, but there is no such file. Give a list of names, one of {', '.join(built_in)}, a "
+                "JSON file with a list or with the index of each name, or a text file with a name per line."
             )
         text = _read_text(origin)
         if origin.lower().endswith(".json"):

@@ -29,7 +29,6 @@ from modeling_dist.convert_dist_to_hf import (
     convert_state_dict,
     convert_text_tower,
     main,
-    read_class_names,
     read_official_checkpoint,
 )
 from modeling_dist.reference_dist import ReferenceCLIPBlock, ReferenceDiST
@@ -526,45 +525,6 @@ def test_openais_clip_is_the_default_where_it_is_cached(golden_clip, tmp_path, c
 
 
 # Class names
-
-
-@pytest.mark.parametrize(
-    ("source", "count", "first", "last"),
-    [
-        ("k400", 400, "abseiling", "zumba"),
-        ("ssv2", 174, "Approaching something with your camera", "Wiping something off of something"),
-    ],
-)
-def test_built_in_class_names(source, count, first, last):
-    names = read_class_names(source)
-    assert len(set(names)) == count
-    assert (names[0], names[-1]) == (first, last)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("names.txt", "a cat\nb dog\n\nc owl\n"),
-        ("names.json", '["a cat", "b dog", "c owl"]'),
-        ("names.json", '{"2": "c owl", "0": "a cat", "1": "b dog"}'),
-        ("names.json", '{"c owl": "2", "a cat": "0", "b dog": 1}'),
-    ],
-)
-def test_class_names_of_a_file(tmp_path, name, content):
-    (tmp_path / name).write_text(content)
-    assert read_class_names(tmp_path / name) == ["a cat", "b dog", "c owl"]
-
-
-@pytest.mark.parametrize("content", ["[]", "[1, 2]", '"a"', '{"a": "0", "b": "2"}', '{"a": [0]}', "not json"])
-def test_file_without_class_names_is_named(tmp_path, content):
-    (tmp_path / "names.json").write_text(content)
-    with pytest.raises(ValueError, match="names.json"):
-        read_class_names(tmp_path / "names.json")
-
-
-def test_class_names_that_are_nowhere_are_named(tmp_path):
-    with pytest.raises(OSError, match="k400, ssv2; got k600"):
-        read_class_names("k600")
 
 
 def test_words_are_embedded_by_the_checkpoints_own_text_tower(tiny_clip, tmp_path, convert):

@@ -654,3 +654,21 @@ def test_hash_tells_lists_apart_but_not_where_they_lie(tmp_path):
     ]  # fmt: skip
     hashes = [hash_videos(load_videos(write(tmp_path / "here" / "l.txt", other))) for other in others]
     assert len({first, *hashes}) == 6
+
+
+@pytest.mark.parametrize(
+    ("source", "count", "first", "last"),
+    [
+        ("k400", 400, "abseiling", "zumba"),
+        ("ssv2", 174, "Approaching something with your camera", "Wiping something off of something"),
+    ],
+)
+def test_built_in_class_names(source, count, first, last):
+    names = read_class_names(source)
+    assert len(set(names)) == count
+    assert (names[0], names[-1]) == (first, last)
+
+
+def test_class_names_that_are_nowhere_are_named(tmp_path):
+    with pytest.raises(OSError, match="k600.*one of k400, ssv2"):
+        read_class_names("k600")
