@@ -35,8 +35,9 @@ EXAMPLES = Path(__file__).resolve().parent
 # videos are made for this, so the paper's augmentation and mixing would only take time.
 TRAINING_OPTIONS = shlex.split(
     "--num_frames 8 --integration_dim 64 --temporal_dim 32 --num_pooling_layers 1 --initializer_range 0 "
-    "--no_augmentation --mixing_probability 0 --label_smoothing 0 --learning_rate 1e-3 --num_epochs 4 --warmup_epochs 1 "
-    "--per_device_train_batch_size 32 --eval_every 2 --num_clips 1 --per_device_eval_batch_size 16 --num_workers 2"
+    "--no_augmentation --mixing_probability 0 --label_smoothing 0 --learning_rate 1e-3 --weight_decay 0.05 --max_grad_norm 1 "
+    "--num_epochs 8 --warmup_epochs 2 --per_device_train_batch_size 32 --eval_every 4 --num_clips 1 "
+    "--per_device_eval_batch_size 16 --num_workers 2"
 )
 
 
