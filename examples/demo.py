@@ -36,7 +36,7 @@ EXAMPLES = Path(__file__).resolve().parent
 TRAINING_OPTIONS = shlex.split(
     "--num_frames 8 --integration_dim 64 --temporal_dim 32 --num_pooling_layers 1 --initializer_range 0 "
     "--no_augmentation --mixing_probability 0 --label_smoothing 0 --learning_rate 1e-3 --weight_decay 0.05 --max_grad_norm 1 "
-    "--num_epochs 8 --warmup_epochs 2 --per_device_train_batch_size 32 --eval_every 4 --num_clips 1 "
+    "--per_device_train_batch_size 32 --eval_every 4 --num_clips 1 "
     "--per_device_eval_batch_size 16 --num_workers 2"
 )
 
@@ -57,6 +57,8 @@ def run(script: str, *options: str | Path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--video", help="a video file or URL of yours to classify as well")
+    parser.add_argument("--num_videos", type=int, default=1200, help="videos to train on")
+    parser.add_argument("--num_epochs", type=int, default=8, help="passes over them")
     parser.add_argument("--output", type=Path, help="new folder to keep everything in; by default nothing is kept")
     args = parser.parse_args()
     if args.output is not None and args.output.exists() and any(args.output.iterdir()):
@@ -69,9 +71,12 @@ def main():
         backbone = make_tiny_clip(output / "clip", **TINY_CLIP)
         videos, model_folder = output / "videos", output / "dist"
         print(f"{len(PANS)} classes of moving textures: {', '.join(PANS)}")
-        make_motion_dataset(videos, progress=True)
+        make_motion_dataset(
+            videos, num_train=args.num_videos, num_validation=max(8, args.num_videos // 6), progress=True
+        )
 
-        run("train.py", "--dataset", videos, "--backbone", backbone, "--output_dir", model_folder, *TRAINING_OPTIONS)
+        options = [*TRAINING_OPTIONS, "--num_epochs", args.num_epochs, "--warmup_epochs", args.num_epochs / 4]
+        run("train.py", "--dataset", videos, "--backbone", backbone, "--output_dir", model_folder, *options)
         evaluation = ("--model", model_folder, "--dataset", videos, "--num_clips", "3", "--num_workers", "2")
         run("evaluate.py", *evaluation, "--output_dir", output / "evaluation")
         run("evaluate.py", *evaluation, "--shuffle_frames", "--output_dir", output / "shuffled")

@@ -51,6 +51,7 @@ from modeling_dist.clips import TrainingBatches, TrainingClips, collate_clips, m
 from modeling_dist.command_line import exit_with_message
 from modeling_dist.data import hash_videos, load_train_and_validation, video_name
 from modeling_dist.evaluation import compute_metrics, describe_protocol, predict_videos, write_metrics, write_report
+from modeling_dist.hub import publish
 from modeling_dist.optimization import cosine_schedule, parameter_groups
 from modeling_dist.plots import plot_training_curves
 from modeling_dist.training_checkpoint import (
@@ -254,18 +255,11 @@ def check_can_push(model: DiSTForVideoClassification):
 
 
 def push(settings: TrainingSettings, output_dir: Path):
-    """Uploads the final model, its settings, figures and plots in one commit."""
-    api = HfApi()
+    """Publishes the final model, with its settings and figures in the card."""
     repo_id = settings.hub_model_id or output_dir.resolve().name
-    repo_id = api.create_repo(repo_id, private=settings.hub_private, exist_ok=True).repo_id
-    commit = api.upload_folder(
-        repo_id=repo_id,
-        folder_path=output_dir,
-        allow_patterns=["*.json", "*.safetensors", "*.png"],
-        ignore_patterns=["*/*"],
-        commit_message="Upload a trained DiST",
-    )
-    logger.info(f"Uploaded to {commit.repo_url}.")
+    with exit_with_message():
+        commit = publish(output_dir, repo_id, private=settings.hub_private or None)
+    logger.info(f"Published as {commit.repo_url}.")
 
 
 def tracker_config(settings: TrainingSettings) -> dict:

@@ -1,6 +1,8 @@
 """The stock pipeline of transformers, with this package and with its code in the repository."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -185,9 +187,19 @@ def test_export_needs_a_model_and_a_processor(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["config.json"]
 
 
-def test_demo_classifies_a_video(video, tmp_path):
+def test_demo_goes_all_the_way(video, tmp_path):
+    """On few videos, which teach it nothing; with as many as it takes by default it is for `make demo`."""
+    few = ("--num_videos", "32", "--num_epochs", "1")
     result = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "demo.py"), "--video", video, "--output", str(tmp_path / "out")],
+        [
+            sys.executable,
+            str(ROOT / "examples" / "demo.py"),
+            "--video",
+            video,
+            "--output",
+            str(tmp_path / "out"),
+            *few,
+        ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -195,6 +207,12 @@ def test_demo_classifies_a_video(video, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert video in result.stdout
-    assert len([line for line in result.stdout.splitlines() if "%" in line]) == 3
-    assert "frozen" in result.stdout and "tunable" in result.stdout
+    assert len(re.findall(r"^ +\d+\.\d\d%  pan (?:left|right|up|down)$", result.stdout, re.MULTILINE)) == 2 * 5
+    accuracy, shuffled = (
+        json.loads((tmp_path / "out" / name / "metrics.json").read_text()) for name in ("evaluation", "shuffled")
+    )
+    assert accuracy["num_videos"] == shuffled["num_videos"] == 8 and accuracy["protocol"]["num_clips"] == 3
+    assert shuffled["protocol"]["shuffled_frames"] is True
+    assert f"top-1 accuracy {accuracy['top1']:.1%}" in result.stdout
+    assert f"random order {shuffled['top1']:.1%}" in result.stdout
     assert (tmp_path / "out" / "dist" / "model.safetensors").is_file()

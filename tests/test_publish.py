@@ -13,8 +13,9 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load, load_file
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor
-from modeling_dist.hub import AUTO_MAP, CODE_FILES, publish
+from modeling_dist.hub import AUTO_MAP, CODE_FILES, PIPELINE_FILES, publish
 from modeling_dist.model_card import make_model_card
+from modeling_dist.motion_dataset import make_motion_dataset
 from modeling_dist.testing import make_tiny_clip
 
 
@@ -35,6 +36,7 @@ sys.meta_path.insert(0, Hide())
 """
 FILES = {
     *CODE_FILES,
+    *PIPELINE_FILES,
     "README.md",
     "config.json",
     "model.safetensors",
@@ -366,7 +368,7 @@ def test_backbone_that_cannot_be_reached_is_taken_at_its_word(tiny_dist, tmp_pat
     edit_config(tmp_path, backbone=None)
     with pytest.raises(ValueError, match="names no backbone"):
         publish(tmp_path, "org/name", include_backbone=False, dry_run=True)
-    assert sorted(os.listdir(tiny_dist)) == sorted({*FILES} - {*CODE_FILES, "README.md"})
+    assert sorted(os.listdir(tiny_dist)) == sorted({*FILES} - {*CODE_FILES, *PIPELINE_FILES, "README.md"})
 
 
 # What goes wrong
@@ -606,3 +608,48 @@ def test_cards_of_the_papers_checkpoints_are_those_of_the_table():
     assert paths.keys() == expected.keys()
     for name, content in expected.items():
         assert paths[name].read_text(encoding="utf-8") == content, f"run model_cards/make.py ({name})"
+
+
+# From training
+
+
+TRAIN = "import runpy, sys; sys.argv[0] = 'train.py'; runpy.run_path({!r}, run_name='__main__')".format(
+    str(ROOT / "examples" / "train.py")
+)
+
+
+def test_training_ends_on_the_hub_with_its_figures_in_the_card(server, tmp_path):
+    hub, client = server
+    make_motion_dataset(tmp_path / "motions", num_train=8, num_validation=5, size=32, num_frames=10, num_workers=1)
+    options = [
+        *("--dataset", tmp_path / "motions", "--backbone", "org/tiny-clip", "--num_frames", "8", "--num_epochs", "1"),
+        *("--backbone_revision", hub.clip_commit, "--warmup_epochs", "0", "--per_device_train_batch_size", "4"),
+        *(
+            "--num_pooling_layers",
+            "1",
+            "--integration_dim",
+            "64",
+            "--temporal_dim",
+            "16",
+            "--num_workers",
+            "0",
+            "--cpu",
+        ),
+        *("--push_to_hub", "--hub_private", "--hub_model_id"),
+    ]
+    assert "401" in refused(client, TRAIN, *options, "org/trained", "--output_dir", tmp_path / "no", token="wrong")
+    assert not (tmp_path / "no").exists()
+
+    run(client, TRAIN, *options, "org/trained", "--output_dir", tmp_path / "out")
+
+    assert hub.repositories["model", "org/trained"].private
+    files = hub.files("org/trained")
+    assert set(files) - {".gitattributes"} == FILES
+    config = json.loads(files["config.json"])
+    assert (config["backbone"], config["backbone_revision"]) == ("org/tiny-clip", hub.clip_commit)
+    assert files["model.safetensors"] == (tmp_path / "out" / "model.safetensors").read_bytes()
+    card = ModelCard(files["README.md"].decode())
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    figures = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert figures["accuracy"] == pytest.approx(metrics["top1"])
+    assert "4 classes" in card.text
