@@ -67,37 +67,44 @@ from modeling_dist.training_settings import TrainingSettings, parse_settings
 
 logger = get_logger(__name__, log_level="INFO")
 
+# What a run writes, apart from its checkpoints and settings.
+OUTPUTS = (
+    *("best_model", "evaluation", "model.safetensors", "config.json", "metrics.json", "training_history.json"),
+    "training_curves.png",
+)
 
-def prepare_output_dir(settings: TrainingSettings, accelerator: Accelerator) -> Path | None:
-    """Makes sure that no earlier run is lost, and gives the checkpoint to go on from."""
+
+def find_start(settings: TrainingSettings) -> Path | None:
+    """The checkpoint to go on from, if any; makes sure that no earlier run is lost."""
     output_dir = Path(settings.output_dir)
-    checkpoints = list_checkpoints(output_dir)
-    checkpoint = None
     if settings.resume_from_checkpoint is not None:
-        try:
+        with exit_with_message():
             checkpoint = find_checkpoint(output_dir, settings.resume_from_checkpoint)
-        except FileNotFoundError as error:
-            raise SystemExit(str(error)) from None
         if checkpoint is None:
             logger.info(f"{output_dir} holds no checkpoint yet; the run starts at the beginning.")
-    elif (checkpoints or (output_dir / "training_settings.json").exists()) and not settings.overwrite_output_dir:
+        return checkpoint
+    holds_run = list_checkpoints(output_dir) or (output_dir / "training_settings.json").exists()
+    if holds_run and not settings.overwrite_output_dir:
         raise SystemExit(
             f"{output_dir} holds a training run. Go on with it by --resume_from_checkpoint latest, delete it by "
             "--overwrite_output_dir, or choose another --output_dir."
         )
-    accelerator.wait_for_everyone()  # until all have seen what is there
-    if accelerator.is_main_process:
-        remove_incomplete(output_dir)
-        # What a run that goes on from here, or starts anew, makes again.
-        for stale in checkpoints[checkpoints.index(checkpoint) + 1 if checkpoint in checkpoints else 0 :]:
-            if checkpoint is None or checkpoint in checkpoints:
-                logger.info(f"{stale} is removed: the run goes on from {checkpoint or 'the beginning'}.")
-                shutil.rmtree(stale)
-        if settings.overwrite_output_dir and checkpoint is None:
-            shutil.rmtree(output_dir / "best_model", ignore_errors=True)
-            shutil.rmtree(output_dir / "evaluation", ignore_errors=True)
-    accelerator.wait_for_everyone()
-    return checkpoint
+    return None
+
+
+def clear_output_dir(output_dir: Path, checkpoint: Path | None):
+    """Removes what this run makes again: the checkpoints after the one that it goes on from, or all of an earlier run."""
+    remove_incomplete(output_dir)
+    checkpoints = list_checkpoints(output_dir)
+    if checkpoint is None:
+        stale = [*checkpoints, *(output_dir / name for name in OUTPUTS)]
+    else:
+        stale = checkpoints[checkpoints.index(checkpoint) + 1 :] if checkpoint in checkpoints else []
+    for path in stale:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def build_model(
@@ -177,6 +184,13 @@ def report_unreadable(new: dict[int, str], known: dict[int, str], videos):
             )
 
 
+def evaluation_is_due(settings: TrainingSettings, step: int, updates_per_epoch: int) -> bool:
+    """After so many updates."""
+    epoch, rest = divmod(step, updates_per_epoch)
+    is_last = epoch == settings.num_epochs
+    return rest == 0 and (is_last or (settings.eval_every > 0 and epoch % settings.eval_every == 0))
+
+
 def evaluate(
     settings: TrainingSettings,
     accelerator: Accelerator,
@@ -185,25 +199,27 @@ def evaluate(
     videos,
     state: dict,
     output_dir: Path,
-    epoch: float,
+    updates_per_epoch: int,
 ):
     """Evaluates, records the figures in the history and the folder, and keeps the model if it is the best so far."""
-    predictions = predict_videos(
-        model,
-        videos,
-        processor,
-        accelerator,
-        num_clips=settings.num_clips,
-        num_crops=settings.num_crops,
-        batch_size=settings.per_device_eval_batch_size,
-        view_batch_size=settings.view_batch_size or settings.per_device_train_batch_size,
-        num_workers=settings.num_workers,
-        skip_unreadable=settings.skip_unreadable,
-        progress=f"Evaluation after epoch {epoch:g}",
-    )
-    bare_model = accelerator.unwrap_model(model)
-    class_names = list(bare_model.config.id2label.values())
-    metrics = compute_metrics(predictions, videos, class_names)
+    epoch = state["step"] / updates_per_epoch
+    with exit_with_message():
+        predictions = predict_videos(
+            model,
+            videos,
+            processor,
+            accelerator,
+            num_clips=settings.num_clips,
+            num_crops=settings.num_crops,
+            batch_size=settings.per_device_eval_batch_size,
+            view_batch_size=settings.view_batch_size or settings.per_device_train_batch_size,
+            num_workers=settings.num_workers,
+            skip_unreadable=settings.skip_unreadable,
+            progress=f"Evaluation after epoch {epoch:g}",
+        )
+        bare_model = accelerator.unwrap_model(model)
+        class_names = list(bare_model.config.id2label.values())
+        metrics = compute_metrics(predictions, videos, class_names)
     figures = {f"eval_{name}": metrics[name] for name in ("top1", "top5", "mean_class_accuracy", "loss")}
     state["history"].append(
         {"step": state["step"], "epoch": epoch} | figures | {"eval_num_unreadable": metrics["num_unreadable"]}
@@ -301,7 +317,7 @@ def main():
     with exit_with_message():
         accumulation_steps = settings.accumulation_steps(num_processes)
     global_batch_size = settings.per_device_train_batch_size * num_processes * accumulation_steps
-    checkpoint = prepare_output_dir(settings, accelerator)
+    checkpoint = find_start(settings)
     set_seed(settings.seed)
 
     # Data
@@ -422,6 +438,11 @@ def main():
     if checkpoint is not None:
         state = read_training_state(checkpoint)
         check_same_run(state.pop("run"), run, checkpoint)
+    accelerator.wait_for_everyone()  # until all have seen what is there, and found nothing wrong with it
+    if accelerator.is_main_process:
+        clear_output_dir(output_dir, checkpoint)
+    accelerator.wait_for_everyone()
+    if checkpoint is not None:
         state["unreadable"] = {int(index): reason for index, reason in state["unreadable"].items()}
         load_checkpoint(checkpoint, accelerator, model, optimizer, scheduler)
         logger.info(f"Resumed from {checkpoint}, after {state['step']} updates.")
@@ -464,6 +485,9 @@ def main():
         unit="update",
         mininterval=1,
     )
+    if checkpoint is not None and evaluation_is_due(settings, state["step"], updates_per_epoch):
+        # It comes after the checkpoint, so that a validation video that cannot be read costs no training.
+        evaluate(settings, accelerator, model, processor, validation_videos, state, output_dir, updates_per_epoch)
     while state["step"] < total_updates:
         for micro_step in range(accumulation_steps):
             asked = time.perf_counter()
@@ -493,10 +517,8 @@ def main():
         progress.update()
 
         step, is_last = state["step"], state["step"] == total_updates
-        is_epoch_end = step % updates_per_epoch == 0
         epoch = step / updates_per_epoch
-        saves = is_epoch_end if settings.checkpointing_steps is None else step % settings.checkpointing_steps == 0
-        evaluates = is_last or (settings.eval_every and is_epoch_end and round(epoch) % settings.eval_every == 0)
+        saves = is_last or step % (settings.checkpointing_steps or updates_per_epoch) == 0
         logs = is_last or step % settings.logging_steps == 0
 
         if logs or saves:
@@ -506,6 +528,11 @@ def main():
                 torch.as_tensor(state["loss_sum"], device=accelerator.device), "mean"
             )
             state["loss_sum"] = state["loss_sum"].item()
+            if not math.isfinite(state["loss_sum"]):
+                raise SystemExit(
+                    f"The loss is {state['loss_sum']} at update {step} or shortly before. The last checkpoint is from before "
+                    "that; lower the learning rate, set --max_grad_norm, or train in bf16 instead of fp16."
+                )
         if logs:
             seconds = time.perf_counter() - started
             record = {
@@ -529,19 +556,10 @@ def main():
                 wait=f"{speed['data_wait_share']:.0%}",
                 mem=f"{speed['peak_memory_mib']:.0f}MiB",
             )
-            if not math.isfinite(record["loss"]):
-                raise SystemExit(
-                    f"The loss is {record['loss']} at update {step}. The last checkpoint is from before; lower the learning "
-                    "rate, set --max_grad_norm, or train in bf16 instead of fp16."
-                )
             state["loss_sum"] = 0.0
             waited, started, updates_timed = 0.0, time.perf_counter(), 0
 
-        if evaluates:
-            evaluate(settings, accelerator, model, processor, validation_videos, state, output_dir, epoch)
-            waited, started, updates_timed = 0.0, time.perf_counter(), 0
-
-        if saves or is_last:
+        if saves:
             save_checkpoint(
                 output_dir,
                 step,
@@ -552,6 +570,9 @@ def main():
                 state | {"run": run},
                 settings.checkpoints_total_limit,
             )
+        if evaluation_is_due(settings, step, updates_per_epoch):
+            evaluate(settings, accelerator, model, processor, validation_videos, state, output_dir, updates_per_epoch)
+            waited, started, updates_timed = 0.0, time.perf_counter(), 0
     progress.close()
 
     # The result

@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,9 @@ def in_process(monkeypatch):
 
     def run_script(script: str, *options: str | Path):
         monkeypatch.setattr(sys, "argv", [script, *map(str, options)])
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        num_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
         try:
@@ -86,6 +90,7 @@ def in_process(monkeypatch):
             if stop.code not in (None, 0):
                 raise
         finally:
+            torch.set_num_threads(num_threads)
             AcceleratorState._reset_state(reset_partial_state=True)
             GradientState._reset_state()
 
@@ -163,7 +168,6 @@ def test_killed_run_goes_on_to_the_same_weights_bit_for_bit(options, tmp_path):
 
 def test_resuming_within_an_epoch_gives_the_same_weights(options, plain_run, tmp_path, in_process):
     kwargs = (*options, *PLAIN, "--checkpointing_steps", "4", "--checkpoints_total_limit", "0")
-    torch.set_num_threads(1)
     in_process("train.py", *kwargs, "--output_dir", tmp_path)
     assert [path.name for path in list_checkpoints(tmp_path)] == [f"checkpoint-{n}" for n in (4, 8, 12, 16, 20, 21)]
     whole = (tmp_path / "model.safetensors").read_bytes()
@@ -330,6 +334,51 @@ def test_resuming_another_run_is_refused(plain_run, options, videos, tmp_path, i
             "train.py", *options, *PLAIN, *changes, "--output_dir", plain_run, "--resume_from_checkpoint", "latest"
         )
     assert [path.name for path in list_checkpoints(plain_run)] == ["checkpoint-14", "checkpoint-21"]
+
+
+def test_mistake_in_a_new_run_leaves_the_old_one(plain_run, options, tmp_path, in_process):
+    copy = shutil.copytree(plain_run, tmp_path / "copy")
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    for changes in (
+        ("--overwrite_output_dir", "--backbone", tmp_path),
+        ("--resume_from_checkpoint", copy / "checkpoint-14", "--seed", "1"),
+    ):
+        with pytest.raises(SystemExit):
+            in_process("train.py", *options, *PLAIN, *changes, "--output_dir", copy)
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_new_run_in_the_place_of_an_old_one_leaves_nothing_of_it(plain_run, options, tmp_path, in_process):
+    copy = shutil.copytree(plain_run, tmp_path / "copy")
+    in_process("train.py", *options, "--overwrite_output_dir", "--num_epochs", "2", "--output_dir", copy)
+    assert [path.name for path in list_checkpoints(copy)] == ["checkpoint-7", "checkpoint-14"]
+    assert read_json(copy / "training_history.json")[-1]["epoch"] == 2
+
+
+def test_unreadable_validation_video_costs_no_training(options, videos, tmp_path, in_process):
+    copy = shutil.copytree(videos, tmp_path / "videos")
+    (copy / "validation" / PANS[0] / "bad.mp4").write_text("not a video")
+    run = (
+        *options,
+        *PLAIN,
+        "--dataset",
+        copy,
+        "--num_epochs",
+        "1",
+        "--warmup_epochs",
+        "0",
+        "--output_dir",
+        tmp_path / "out",
+    )
+    with pytest.raises(SystemExit, match=r"(?s)bad\.mp4.*--skip_unreadable"):
+        in_process("train.py", *run)
+    assert find_checkpoint(tmp_path / "out", "latest").name == "checkpoint-7"
+
+    in_process("train.py", *run, "--resume_from_checkpoint", "latest", "--skip_unreadable")
+
+    metrics = read_json(tmp_path / "out" / "metrics.json")
+    assert metrics["num_videos"] == NUM_VALIDATION and metrics["num_unreadable"] == 1
+    assert (tmp_path / "out" / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize(
