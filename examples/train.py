@@ -574,6 +574,7 @@ def main():
             evaluate(settings, accelerator, model, processor, validation_videos, state, output_dir, updates_per_epoch)
             waited, started, updates_timed = 0.0, time.perf_counter(), 0
     progress.close()
+    del loader  # and with it its workers, which are readying the clips of a further epoch
 
     # The result
     save_model(accelerator, model, processor, output_dir)
