@@ -131,6 +131,7 @@ def make_model_card(
         class_names=[config.id2label[index] for index in sorted(config.id2label)],
         has_class_names=not all(str(value).startswith("LABEL_") for value in config.id2label.values()),
         trained_on=DATASET_NAMES.get(trained_on, trained_on),
+        pretrained_on=training_settings.get("pretrained_on"),
         measured=measured,
         of_authors=of_authors,
         hardest_classes=sorted(per_class.items(), key=lambda item: (item[1], item[0]))[:5]
