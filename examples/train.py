@@ -536,7 +536,6 @@ def main():
         if logs:
             seconds = time.perf_counter() - started
             record = {
-                "step": step,
                 "epoch": epoch,
                 "loss": state["loss_sum"] / ((step - 1) % settings.logging_steps + 1),
                 "learning_rate": learning_rate,
@@ -546,8 +545,9 @@ def main():
                 "data_wait_share": waited / seconds,
                 "peak_memory_mib": peak_memory(accelerator.device) / 2**20,
             }
-            history.append(record | {"num_unreadable": len(state["unreadable"])})
-            accelerator.log(history[-1] | speed, step=step)
+            record["num_unreadable"] = len(state["unreadable"])
+            history.append({"step": step} | record)
+            accelerator.log(record | speed, step=step)
             progress.set_postfix(
                 epoch=f"{epoch:.2f}",
                 loss=f"{record['loss']:.3f}",
