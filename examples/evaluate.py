@@ -21,7 +21,9 @@ of every video, and plots of the confusion matrix and of each class's accuracy.
 """
 
 import argparse
+import json
 import logging
+import os
 import statistics
 import sys
 from pathlib import Path
@@ -98,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
         "--predictions_format", default="parquet", choices=("parquet", "csv"), help="of the predictions"
     )
     parser.add_argument(
-        "--output_dir", type=Path, help="folder for the report; evaluation/ in a model's folder by default"
+        "--output_dir", type=Path, help="folder for the report; evaluation…/ in a model's folder by default"
     )
     args = parser.parse_args()
     for name in ("num_clips", "batch_size", "view_batch_size"):
@@ -115,16 +117,38 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
+def was_split_at_random(args: argparse.Namespace) -> bool:
+    """Whether the model was trained on a random part of this very dataset, so that most of it is no test."""
+    path = Path(args.model) / "training_settings.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if (
+        settings.get("validation")
+        or settings.get("validation_split")
+        or not os.path.exists(settings.get("dataset") or "")
+    ):
+        return False
+    if not os.path.exists(args.dataset) or not os.path.samefile(settings["dataset"], args.dataset):
+        return False
+    return not os.path.isdir(args.dataset) or not any(
+        os.path.isdir(os.path.join(args.dataset, name)) for name in VALIDATION_SPLITS
+    )
+
+
 def load_dataset(
     args: argparse.Namespace, class_names: list[str] | str | None
 ) -> tuple[Dataset, list[list[int]] | None]:
     """The videos, and the rows of each of the official splits where the dataset has such."""
     if args.dataset_format in OFFICIAL_SPLITS:
         return load_official_splits(args.dataset_format, args.dataset, args.video_root, class_names)
+    source, split = args.dataset, args.split or VALIDATION_SPLITS
+    held_out = Path(args.model) / "validation.csv"
+    if args.split is None and held_out.is_file() and was_split_at_random(args):
+        print(f"{source} has no split for validation: evaluating on what training has set aside, {held_out}.")
+        return load_videos(held_out, class_names=class_names, exclude=args.exclude), None
     videos = load_videos(
-        args.dataset,
+        source,
         format=args.dataset_format,
-        split=args.split or VALIDATION_SPLITS,
+        split=split,
         video_root=args.video_root,
         class_names=class_names,
         video_column=args.video_column,
@@ -208,7 +232,9 @@ def main():
 
     # Report
     if accelerator.is_main_process:
-        output_dir = args.output_dir or (Path(args.model) if Path(args.model).is_dir() else Path()) / "evaluation"
+        variant = "_zero_shot" * args.zero_shot + "_shuffled" * args.shuffle_frames
+        parent = Path(args.model) if Path(args.model).is_dir() else Path()
+        output_dir = args.output_dir or parent / f"evaluation{variant}"
         files = write_report(output_dir, predictions, videos, class_names, metrics, args.predictions_format)
         for name in ("top1", "top5", "mean_class_accuracy"):
             deviation = f" ± {metrics[f'{name}_std']:.2%} over the {len(splits)} splits" if splits else ""

@@ -25,15 +25,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="a folder, a list (CSV, JSON, text), or a dataset of the Hub")
     parser.add_argument(
-        "--format", default="auto", help="folder, csv, json, list, ssv2, hub or disk (default: %(default)s)"
+        "--dataset_format", default="auto", help="folder, csv, json, list, ssv2, hub or disk (default: %(default)s)"
     )
     parser.add_argument("--split", help="one split of the dataset (default: all of them)")
     parser.add_argument("--video_root", help="folder that relative paths start from (default: the list's)")
     parser.add_argument("--class_names", help="file of class names, where the labels are their indices")
     parser.add_argument("--video_column", help="column of the videos, where it is not called as usual")
     parser.add_argument("--label_column", help="column of the labels, where it is not called as usual")
-    parser.add_argument("--config_name", help="configuration of a dataset of the Hub")
-    parser.add_argument("--revision", help="revision of a dataset of the Hub")
+    parser.add_argument("--dataset_config", help="configuration of a dataset of the Hub")
+    parser.add_argument("--dataset_revision", help="revision of a dataset of the Hub")
     parser.add_argument("--num_frames", type=int, required=True, help="frames that the model takes")
     parser.add_argument("--full", action="store_true", help="decode every frame")
     parser.add_argument("--decoder", default="auto", help="decord, torchcodec, pyav or auto (default: %(default)s)")
@@ -44,14 +44,14 @@ def main():
     try:
         dataset = load_videos(
             args.dataset,
-            format=args.format,
+            format=args.dataset_format,
             split=args.split,
             video_root=args.video_root,
             class_names=args.class_names,
             video_column=args.video_column,
             label_column=args.label_column,
-            config_name=args.config_name,
-            revision=args.revision,
+            config_name=args.dataset_config,
+            revision=args.dataset_revision,
         )
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from None

@@ -31,10 +31,12 @@ from pathlib import Path
 sys.path.sort(key=lambda path: Path(path).resolve() == Path(__file__).resolve().parent)
 
 import datasets
+import psutil
 import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.logging import get_logger
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import (
     DistributedType,
     ProjectConfiguration,
@@ -42,69 +44,43 @@ from accelerate.utils import (
     set_seed,
 )
 from huggingface_hub import HfApi
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
+from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor
 from modeling_dist.augmentation import BatchMixing, ClipAugmentation, parse_label_pairs
 from modeling_dist.clips import TrainingBatches, TrainingClips, collate_clips, make_loader, seed_from
 from modeling_dist.command_line import exit_with_message
-from modeling_dist.data import hash_videos, load_train_and_validation, video_name
+from modeling_dist.data import hash_videos, load_train_and_validation, video_name, write_video_list
 from modeling_dist.evaluation import compute_metrics, describe_protocol, predict_videos, write_metrics, write_report
 from modeling_dist.hub import publish
 from modeling_dist.optimization import cosine_schedule, parameter_groups
 from modeling_dist.plots import plot_training_curves
-from modeling_dist.training_checkpoint import (
-    find_checkpoint,
-    list_checkpoints,
-    load_checkpoint,
-    read_training_state,
-    remove_incomplete,
-    save_checkpoint,
-)
+from modeling_dist.training_checkpoint import load_checkpoint, read_training_state, save_checkpoint
+from modeling_dist.training_run import check_same_run, clear_output_dir, find_start
 from modeling_dist.training_settings import TrainingSettings, parse_settings
 
 
 logger = get_logger(__name__, log_level="INFO")
 
-# What a run writes, apart from its checkpoints and settings.
-OUTPUTS = (
-    *("best_model", "evaluation", "model.safetensors", "config.json", "metrics.json", "training_history.json"),
-    "training_curves.png",
-)
 
-
-def find_start(settings: TrainingSettings) -> Path | None:
-    """The checkpoint to go on from, if any; makes sure that no earlier run is lost."""
-    output_dir = Path(settings.output_dir)
-    if settings.resume_from_checkpoint is not None:
-        with exit_with_message():
-            checkpoint = find_checkpoint(output_dir, settings.resume_from_checkpoint)
-        if checkpoint is None:
-            logger.info(f"{output_dir} holds no checkpoint yet; the run starts at the beginning.")
-        return checkpoint
-    holds_run = list_checkpoints(output_dir) or (output_dir / "training_settings.json").exists()
-    if holds_run and not settings.overwrite_output_dir:
-        raise SystemExit(
-            f"{output_dir} holds a training run. Go on with it by --resume_from_checkpoint latest, delete it by "
-            "--overwrite_output_dir, or choose another --output_dir."
-        )
-    return None
-
-
-def clear_output_dir(output_dir: Path, checkpoint: Path | None):
-    """Removes what this run makes again: the checkpoints after the one that it goes on from, or all of an earlier run."""
-    remove_incomplete(output_dir)
-    checkpoints = list_checkpoints(output_dir)
-    if checkpoint is None:
-        stale = [*checkpoints, *(output_dir / name for name in OUTPUTS)]
-    else:
-        stale = checkpoints[checkpoints.index(checkpoint) + 1 :] if checkpoint in checkpoints else []
-    for path in stale:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def configure_sharding(accelerator: Accelerator, settings: TrainingSettings, accumulation_steps: int):
+    """What accelerate leaves to the script where the model is sharded."""
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        deepspeed_config = accelerator.state.deepspeed_plugin.deepspeed_config
+        deepspeed_config["train_micro_batch_size_per_gpu"] = settings.per_device_train_batch_size
+        deepspeed_config["gradient_accumulation_steps"] = accumulation_steps
+        deepspeed_config["gradient_clipping"] = settings.max_grad_norm or 0.0
+    elif accelerator.distributed_type == DistributedType.FSDP:
+        plugin = accelerator.state.fsdp_plugin
+        # It cannot hand out buffers, as the class names' embeddings are, and every process has the weights already.
+        plugin.cpu_ram_efficient_loading = False
+        if plugin.fsdp_version == 2 and accelerator.mixed_precision == "bf16":
+            # By default also the logits and the gradients' sum would be rounded.
+            plugin.mixed_precision_policy = MixedPrecisionPolicy(
+                param_dtype=torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32
+            )
 
 
 def build_model(
@@ -129,12 +105,20 @@ def build_model(
         image_size = model.config.vision_config.image_size
         processor = DiSTVideoProcessor(num_frames=settings.num_frames, size=image_size, crop_size=image_size)
     else:
+        config = DiSTConfig.from_pretrained(settings.model)
+        is_same = [config.id2label[label] for label in range(config.num_labels)] == class_names
+        had_linear_head = config.head_type == "linear"
         options = {} if settings.attn_implementation is None else {"attn_implementation": settings.attn_implementation}
-        if settings.head_type == "linear":
+        if had_linear_head or settings.head_type == "linear":
+            settings.head_type = "linear"
             options |= {"head_type": "linear", "num_labels": len(class_names), "ignore_mismatched_sizes": True}
         model = DiSTForVideoClassification.from_pretrained(settings.model, **options)
-        if settings.head_type == "text" and list(model.config.id2label.values()) != class_names:
+        if settings.head_type == "text" and not is_same:
             model.set_class_names(class_names)
+        elif settings.head_type == "linear" and not (had_linear_head and is_same):
+            logger.info("The linear head is new: the model has none for these classes.")
+            torch.nn.init.trunc_normal_(model.classifier.weight, std=0.02)
+            torch.nn.init.zeros_(model.classifier.bias)
         processor = DiSTVideoProcessor.from_pretrained(settings.model)
         # The settings are saved as what they came to be.
         for name in ("num_frames", "spatial_frame_stride", "num_pooling_layers", "integration_dim", "temporal_dim"):
@@ -146,32 +130,6 @@ def build_model(
     processor.frame_sampling, processor.frame_step = settings.frame_sampling, settings.frame_step
     processor.decoder = settings.decoder
     return model, processor
-
-
-def check_same_run(then: dict, now: dict, checkpoint: Path):
-    """Only on the same videos in the same batches does a run go on where it was; other settings may change."""
-    for name in ("dataset", "global_batch_size", "seed"):
-        if then[name] != now[name]:
-            what = "the list of training videos" if name == "dataset" else name
-            raise SystemExit(
-                f"{checkpoint} was made with another {what}: {then[name]} then, {now[name]} now. Resume with the same, or "
-                "start a new run, on its model if you like (--model)."
-            )
-    if then["num_processes"] != now["num_processes"] and now["settings"]["mixing_probability"] > 0:
-        logger.warning("The run goes on with another number of processes, which mix other clips with each other.")
-    # What says where, how fast and how often, but not what is computed.
-    neutral = (
-        *("recipe", "output_dir", "overwrite_output_dir", "resume_from_checkpoint", "num_workers", "cpu", "dataset"),
-        *("validation", "video_root", "report_to", "project_name", "logging_steps", "checkpointing_steps"),
-        *("checkpoints_total_limit", "push_to_hub", "hub_model_id", "hub_private", "view_batch_size"),
-    )
-    different = [
-        f"{name} ({then['settings'].get(name)} then, {value} now)"
-        for name, value in now["settings"].items()
-        if name not in neutral and then["settings"].get(name) != value
-    ]
-    if different:
-        logger.warning(f"The run goes on with other settings than {checkpoint} was made with: {', '.join(different)}.")
 
 
 def report_unreadable(new: dict[int, str], known: dict[int, str], videos):
@@ -231,7 +189,7 @@ def evaluate(
         videos,
         settings.num_clips,
         settings.num_crops,
-        accelerator.mixed_precision,
+        {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[accelerator.mixed_precision],
         metrics["num_unreadable"],
         dataset=settings.validation or settings.dataset,
         epoch=epoch,
@@ -247,6 +205,9 @@ def evaluate(
     if accelerator.is_main_process:
         write_report(output_dir / "evaluation", predictions, videos, class_names, metrics)
         plot_training_curves(state["history"], output_dir / "training_curves.png")
+        (output_dir / "training_history.json").write_text(
+            json.dumps(state["history"], indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def save_model(accelerator: Accelerator, model, processor: DiSTVideoProcessor, folder: Path):
@@ -278,6 +239,14 @@ def push(settings: TrainingSettings, output_dir: Path):
     logger.info(f"Published as {commit.repo_url}.")
 
 
+def all_finite(accelerator: Accelerator, model) -> bool:
+    """Whether all weights are numbers, in all processes."""
+    with torch.no_grad():
+        parameters = [getattr(p, "_local_tensor", p) for p in model.parameters() if p.requires_grad]
+        is_finite = torch.stack([parameter.isfinite().all() for parameter in parameters]).all()
+    return bool(accelerator.reduce(is_finite.float(), "mean") == 1)
+
+
 def tracker_config(settings: TrainingSettings) -> dict:
     """Trackers take numbers, words and truth values."""
     return {
@@ -290,6 +259,8 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: of the GPU's memory what was allocated at most, elsewhere what this process has occupied at most."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
     import resource
 
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -302,6 +273,12 @@ def main():
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+
+    unknown = sorted(set(settings.report_to) - {tracker.name for tracker in get_available_trackers()} - {"all"})
+    if unknown:
+        raise SystemExit(
+            f"--report_to: {', '.join(unknown)} is no tracker that accelerate knows, or is not installed."
+        )
 
     # Processes
     accelerator = Accelerator(
@@ -316,8 +293,8 @@ def main():
     num_processes = accelerator.num_processes
     with exit_with_message():
         accumulation_steps = settings.accumulation_steps(num_processes)
+        checkpoint = find_start(settings)
     global_batch_size = settings.per_device_train_batch_size * num_processes * accumulation_steps
-    checkpoint = find_start(settings)
     set_seed(settings.seed)
 
     # Data
@@ -414,38 +391,39 @@ def main():
         min(settings.warmup_start_learning_rate, peak_learning_rate),
     )
     accelerator.gradient_accumulation_steps = accumulation_steps
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        deepspeed_config = accelerator.state.deepspeed_plugin.deepspeed_config
-        deepspeed_config["train_micro_batch_size_per_gpu"] = settings.per_device_train_batch_size
-        deepspeed_config["gradient_accumulation_steps"] = accumulation_steps
+    configure_sharding(accelerator, settings, accumulation_steps)
     model, optimizer = accelerator.prepare(model, optimizer)
 
     # Where to begin
     run = {
-        "dataset": hash_videos(train_videos),
+        "list_of_training_videos": hash_videos(train_videos),
         "global_batch_size": global_batch_size,
         "seed": settings.seed,
+        "learning_rate": peak_learning_rate,
+        **{name: getattr(settings, name) for name in ("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon")},
+        "backbone_fingerprint": config.backbone_fingerprint,
         "num_processes": num_processes,
         "settings": vars(settings),
     }
     state = {
         "step": 0,  # updates so far
-        "loss_sum": 0.0,  # of the updates since the last record
+        "loss_sum": 0.0,  # of the updates since the last record,
+        "loss_count": 0,  # and their number
         "history": [],
         "best": None,
         "unreadable": {},  # index in the training videos: reason
     }
     if checkpoint is not None:
         state = read_training_state(checkpoint)
-        check_same_run(state.pop("run"), run, checkpoint)
+        state["unreadable"] = {int(index): reason for index, reason in state["unreadable"].items()}
+        with exit_with_message():
+            check_same_run(state.pop("run"), run, checkpoint)
+            load_checkpoint(checkpoint, accelerator, model, optimizer, scheduler)
+        logger.info(f"Resumed from {checkpoint}, after {state['step']} updates.")
     accelerator.wait_for_everyone()  # until all have seen what is there, and found nothing wrong with it
     if accelerator.is_main_process:
         clear_output_dir(output_dir, checkpoint)
     accelerator.wait_for_everyone()
-    if checkpoint is not None:
-        state["unreadable"] = {int(index): reason for index, reason in state["unreadable"].items()}
-        load_checkpoint(checkpoint, accelerator, model, optimizer, scheduler)
-        logger.info(f"Resumed from {checkpoint}, after {state['step']} updates.")
     history = state["history"]
 
     batches = TrainingBatches(
@@ -471,6 +449,7 @@ def main():
     if accelerator.is_main_process:
         output_dir.mkdir(parents=True, exist_ok=True)
         settings.save(output_dir / "training_settings.json")
+        write_video_list(validation_videos, output_dir / "validation.csv")
     if settings.report_to:
         accelerator.init_trackers(settings.project_name, config=tracker_config(settings))
 
@@ -491,7 +470,8 @@ def main():
     while state["step"] < total_updates:
         for micro_step in range(accumulation_steps):
             asked = time.perf_counter()
-            batch = next(loader)
+            with exit_with_message():
+                batch = next(loader)
             waited += time.perf_counter() - asked
             new_unreadable |= batch["unreadable"]
             pixel_values = batch["pixel_values_videos"].to(accelerator.device, non_blocking=True)
@@ -510,6 +490,7 @@ def main():
                 optimizer.step()
                 optimizer.zero_grad()
             state["loss_sum"] += loss.detach().float() / accumulation_steps
+        state["loss_count"] += 1
         learning_rate = scheduler.get_last_lr()[0]
         scheduler.step()
         state["step"] += 1
@@ -528,16 +509,16 @@ def main():
                 torch.as_tensor(state["loss_sum"], device=accelerator.device), "mean"
             )
             state["loss_sum"] = state["loss_sum"].item()
-            if not math.isfinite(state["loss_sum"]):
+            if not (math.isfinite(state["loss_sum"]) and all_finite(accelerator, model)):
                 raise SystemExit(
-                    f"The loss is {state['loss_sum']} at update {step} or shortly before. The last checkpoint is from before "
-                    "that; lower the learning rate, set --max_grad_norm, or train in bf16 instead of fp16."
+                    f"The loss or the weights are no longer finite at update {step}. The last checkpoint is from before that; "
+                    "lower the learning rate, set --max_grad_norm, or train in bf16 instead of fp16."
                 )
         if logs:
             seconds = time.perf_counter() - started
             record = {
                 "epoch": epoch,
-                "loss": state["loss_sum"] / ((step - 1) % settings.logging_steps + 1),
+                "loss": state["loss_sum"] / state["loss_count"],
                 "learning_rate": learning_rate,
             }
             speed = {
@@ -556,7 +537,7 @@ def main():
                 wait=f"{speed['data_wait_share']:.0%}",
                 mem=f"{speed['peak_memory_mib']:.0f}MiB",
             )
-            state["loss_sum"] = 0.0
+            state["loss_sum"], state["loss_count"] = 0.0, 0
             waited, started, updates_timed = 0.0, time.perf_counter(), 0
 
         if saves:
@@ -579,7 +560,6 @@ def main():
     # The result
     save_model(accelerator, model, processor, output_dir)
     if accelerator.is_main_process:
-        (output_dir / "training_history.json").write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
         shutil.copy(output_dir / "evaluation" / "metrics.json", output_dir / "metrics.json")
         best = state["best"]
         logger.info(

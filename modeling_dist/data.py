@@ -6,6 +6,7 @@ Every dataset has the features `{"video": Video(decode=False), "label": ClassLab
 or the bytes of a file, which [`video_source`] makes what the processor takes.
 """
 
+import csv
 import functools
 import hashlib
 import json
@@ -129,6 +130,23 @@ def _video_paths(dataset: Dataset) -> list[str | None]:
 def _has_bytes(dataset: Dataset) -> bool:
     """Then paths are names at most, and two videos can have the same."""
     return dataset.flatten().data.column("video.bytes").null_count < len(dataset.data)
+
+
+def write_video_list(dataset: Dataset, path: str | os.PathLike):
+    """
+    Writes a dataset of files as a CSV file with the columns `video` and `label`, which [`load_videos`] reads. A dataset that
+    holds the videos themselves makes no list, and nothing is written.
+    """
+    paths = _video_paths(dataset)
+    if _has_bytes(dataset) or None in paths:
+        return
+    names = dataset.features["label"].names
+    aside = f"{os.fspath(path)}.new"
+    with open(aside, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["video", "label"])
+        writer.writerows(zip(paths, (names[label] for label in dataset["label"][:])))
+    os.replace(aside, path)
 
 
 def hash_videos(dataset: Dataset) -> str:

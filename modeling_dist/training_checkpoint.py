@@ -1,11 +1,11 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """Checkpoints of a training run: all that is needed to go on as if it had never been stopped, but not the backbone.
 
-A checkpoint is a folder `checkpoint-<updates>` with the tunable weights and the configuration (`model.safetensors` and
+A checkpoint is a folder `checkpoint-<updates>`, which all processes have to reach, with the tunable weights and the configuration (`model.safetensors` and
 `config.json`, as a saved model has them), the optimizer, the scheduler and the scaler (`training.pt`), the random states of
 each process (`random_states_<process>.pt`) and the place in the data, the figures so far and the settings
 (`training_state.json`). It is written under another name and renamed when it is complete, so that a process killed at any
-moment leaves either a whole checkpoint or none.
+moment leaves either a whole checkpoint or none. With DeepSpeed the weights and the optimizer are in files of its own instead.
 """
 
 import copy
@@ -144,7 +144,8 @@ def save_checkpoint(
     if accelerator.is_main_process:
         bare_model = accelerator.unwrap_model(model)
         config = copy.deepcopy(bare_model.config)
-        config.architectures = [type(bare_model).__name__]
+        # FSDP puts its name before that of the class.
+        config.architectures = [type(bare_model).__name__.removeprefix("FSDP")]
         config.save_pretrained(aside)
         if weights is not None:
             save_file(weights, aside / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})

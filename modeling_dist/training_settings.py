@@ -113,7 +113,7 @@ class TrainingSettings:
     eval_every: int = _option(1, "epochs between two evaluations; 0 for none but the last")
     num_clips: int = _option(3, "clips of a video in evaluation")
     num_crops: int = _option(1, "crops of each clip in evaluation, 1 or 3")
-    per_device_eval_batch_size: int = _option(8, "videos decoded together in evaluation")
+    per_device_eval_batch_size: int = _option(2, "videos decoded together in evaluation")
     view_batch_size: int | None = _option(
         None, "views through the model at once; as many as training clips by default"
     )

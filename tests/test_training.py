@@ -1,7 +1,9 @@
 """examples/train.py and examples/evaluate.py as commands: real processes, real videos, a dataset with bad files in it."""
 
+import contextlib
 import json
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -11,7 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.state import AcceleratorState, GradientState
+from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 from datasets import Dataset
 from safetensors.torch import load_file
 
@@ -129,6 +133,11 @@ def test_two_processes_train_and_evaluate_as_one(options, plain_run, videos, tmp
     assert one["confusion_matrix"] == two["confusion_matrix"]
     assert one["protocol"]["list_hash"] == two["protocol"]["list_hash"]
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+
+    weights = (tmp_path / "two" / "model.safetensors").read_bytes()
+    again = ("--resume_from_checkpoint", tmp_path / "two" / "checkpoint-14")
+    launch("train.py", *options, *PLAIN, *halves, *again, num_processes=2)
+    assert (tmp_path / "two" / "model.safetensors").read_bytes() == weights
 
     evaluation = ("--model", plain_run, "--dataset", videos, "--num_workers", "1", "--batch_size", "2", "--output_dir")
     in_process("evaluate.py", *evaluation, tmp_path / "report1")
@@ -265,7 +274,7 @@ def test_mixed_precision_holds_the_backbone_in_it_and_saves_float32_weights(
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
     assert not any("spatial_encoder" in name for name in weights)
     assert DiSTForVideoClassification.from_pretrained(tmp_path).dist.spatial_encoder.dtype == torch.float32
-    assert read_json(tmp_path / "metrics.json")["protocol"]["precision"] == "bf16"
+    assert read_json(tmp_path / "metrics.json")["protocol"]["precision"] == "bfloat16"
 
 
 def test_linear_head_clipping_and_tracker(options, tmp_path, in_process):
@@ -321,8 +330,10 @@ def test_nothing_is_overwritten_unasked(plain_run, options, tmp_path, in_process
     ("changes", "message"),
     [
         (("--seed", "1"), "another seed: 0 then, 1 now"),
-        (("--per_device_train_batch_size", "2"), "another global_batch_size: 4 then, 2 now"),
-        (("--exclude", "{list}"), "another the list of training videos|another list of training videos"),
+        (("--per_device_train_batch_size", "2"), "another global batch size: 4 then, 2 now"),
+        (("--learning_rate", "1e-4"), "another learning rate: 0.001 then, 0.0001 now"),
+        (("--weight_decay", "0.1"), "another weight decay"),
+        (("--exclude", "{list}"), "another list of training videos"),
     ],
 )
 def test_resuming_another_run_is_refused(plain_run, options, videos, tmp_path, in_process, changes, message):
@@ -342,10 +353,64 @@ def test_mistake_in_a_new_run_leaves_the_old_one(plain_run, options, tmp_path, i
     for changes in (
         ("--overwrite_output_dir", "--backbone", tmp_path),
         ("--resume_from_checkpoint", copy / "checkpoint-14", "--seed", "1"),
+        ("--resume_from_checkpoint", copy / "checkpoint-14", "--temporal_dim", "8"),
+        ("--resume_from_checkpoint", plain_run / "checkpoint-14"),  # of a run in another folder
+        ("--model", copy, "--overwrite_output_dir"),
     ):
         with pytest.raises(SystemExit):
             in_process("train.py", *options, *PLAIN, *changes, "--output_dir", copy)
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_models_are_not_taken_for_empty_folders(plain_run, options, tmp_path, in_process):
+    """Neither one that comes from elsewhere, nor a finished run whose checkpoints were deleted to save space."""
+    for resume in ((), ("--resume_from_checkpoint", "latest")):
+        folder = tmp_path / f"model{len(resume)}"
+        shutil.copytree(plain_run / "best_model", folder)
+        with pytest.raises(SystemExit, match="holds a training run or a model"):
+            in_process("train.py", *options, *resume, "--output_dir", folder)
+        assert (folder / "model.safetensors").read_bytes() == (
+            plain_run / "best_model" / "model.safetensors"
+        ).read_bytes()
+
+
+def test_checkpoint_may_be_given_by_a_relative_path(plain_run, options, tmp_path, in_process, monkeypatch):
+    copy = shutil.copytree(plain_run, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path)
+    resume = ("--resume_from_checkpoint", "copy/checkpoint-14", "--num_epochs", "4")
+    in_process("train.py", *options, *PLAIN, *resume, "--output_dir", tmp_path / "copy")
+    assert [path.name for path in list_checkpoints(copy)] == ["checkpoint-21", "checkpoint-28"]
+
+
+def test_evaluation_of_a_randomly_split_dataset_uses_what_was_set_aside(options, videos, tmp_path, in_process, capsys):
+    dataset = ("--dataset", videos / "validation")
+    fraction = ("--validation_fraction", "0.4", "--num_epochs", "1", "--warmup_epochs", "0")
+    in_process("train.py", *options, *PLAIN, *dataset, *fraction, "--output_dir", tmp_path)
+    trained = read_json(tmp_path / "metrics.json")
+    capsys.readouterr()
+    in_process("evaluate.py", "--model", tmp_path, *dataset, "--num_clips", "2", "--num_workers", "0")
+    assert "what training has set aside" in capsys.readouterr().out
+    evaluated = read_json(tmp_path / "evaluation" / "metrics.json")
+    assert evaluated["num_videos"] == trained["num_videos"] < NUM_VALIDATION
+    assert evaluated["confusion_matrix"] == read_json(tmp_path / "evaluation" / "metrics.json")["confusion_matrix"]
+    assert evaluated["loss"] == pytest.approx(trained["loss"], rel=1e-4)
+
+
+def test_linear_head_of_other_classes_is_a_new_one(options, plain_run, tmp_path, in_process):
+    linear = ("--head_type", "linear", "--num_epochs", "1", "--warmup_epochs", "0", "--learning_rate", "1e-12")
+    in_process("train.py", *options, "--model", plain_run, *linear, "--output_dir", tmp_path / "linear")
+    (tmp_path / "names.txt").write_text("\n".join("abcd"))
+    again = ("--model", tmp_path / "linear", "--learning_rate", "1e-12", "--num_epochs", "1", "--warmup_epochs", "0")
+    in_process("train.py", *options, *again, "--output_dir", tmp_path / "same")
+    in_process(
+        "train.py", *options, *again, "--class_names", tmp_path / "names.txt", "--output_dir", tmp_path / "other"
+    )
+    heads = [
+        load_file(tmp_path / name / "model.safetensors")["classifier.weight"] for name in ("linear", "same", "other")
+    ]
+    torch.testing.assert_close(heads[1], heads[0])
+    assert not torch.allclose(heads[2], heads[0], atol=1e-3)
+    assert read_json(tmp_path / "same" / "training_settings.json")["head_type"] == "linear"
 
 
 def test_new_run_in_the_place_of_an_old_one_leaves_nothing_of_it(plain_run, options, tmp_path, in_process):
@@ -392,6 +457,7 @@ def test_unreadable_validation_video_costs_no_training(options, videos, tmp_path
         (("--flip_label_pairs", "0:9"), "two labels from 0 to 3"),
         (("--resume_from_checkpoint", "{folder}/checkpoint-3"), "is no checkpoint of a training run"),
         (("--push_to_hub",), "folder on this machine"),
+        (("--report_to", "tensorbored"), "tensorbored is no tracker"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained_or_written(options, tmp_path, in_process, changes, message):
@@ -466,3 +532,35 @@ def test_one_video_is_predicted_to_the_screen_and_a_table(plain_run, video, tmp_
     header, row = (tmp_path / "p.csv").read_text(encoding="utf-8").splitlines()
     assert header.split(",")[:3] == ["video", "label_1", "score_1"] and row.startswith(video)
     assert not list(tmp_path.glob("*.incomplete"))
+
+
+def test_launcher_understands_the_configurations():
+    for path in sorted((ROOT / "examples" / "accelerate").glob("*.yaml")):
+        arguments = launch_command_parser().parse_args(["--config_file", str(path), "train.py"])
+        arguments, _, _ = _validate_launch_command(arguments)
+        assert arguments.num_processes >= 1 and arguments.mixed_precision in ("no", "bf16"), path
+        if arguments.use_deepspeed:
+            arguments.deepspeed_fields_from_accelerate_config = ""
+            _, environment = prepare_deepspeed_cmd_env(arguments)
+            # Accelerate makes a number of it.
+            int(environment["ACCELERATE_GRADIENT_ACCUMULATION_STEPS"])
+        else:
+            environment = prepare_multi_gpu_env(arguments)
+        assert environment["ACCELERATE_MIXED_PRECISION"] == arguments.mixed_precision
+        assert (environment.get("ACCELERATE_USE_FSDP") == "true") == (path.stem == "fsdp")
+
+
+def test_documented_commands_have_the_options_that_they_use(in_process, capsys):
+    """Every command in the READMEs and in the scripts' own descriptions."""
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "examples/README.md")]
+    texts += [path.read_text(encoding="utf-8").split('"""')[1] for path in (ROOT / "examples").glob("*.py")]
+    commands = re.findall(r"examples/(\w+\.py)((?:[^`\n]|\\\n)*)", "\n".join(texts).replace("\\\\", "\\"))
+    known = {}
+    for script, rest in commands:
+        if script not in known:
+            with contextlib.suppress(SystemExit):
+                in_process(script, "--help")
+            known[script] = set(re.findall(r"--\w+", capsys.readouterr().out))
+        used = set(re.findall(r"--\w+", rest))
+        assert used <= known[script], (script, used - known[script])
+    assert {"train.py", "evaluate.py", "predict.py", "scan.py", "publish.py"} <= known.keys()

@@ -1,5 +1,7 @@
+import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from modeling_dist import DiSTForVideoClassification
+from modeling_dist import DiSTForVideoClassification, training_checkpoint
 from modeling_dist.optimization import cosine_schedule, parameter_groups
 from modeling_dist.testing import tiny_config_kwargs
 from modeling_dist.training_checkpoint import (
@@ -90,23 +92,55 @@ def test_checkpoint_of_the_same_update_is_replaced(tiny_clip, accelerator, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
 
 
-@pytest.mark.parametrize("failing", ["save", "save_file"])
-def test_failure_while_writing_leaves_the_older_checkpoint(tiny_clip, accelerator, tmp_path, monkeypatch, failing):
+class Killed(BaseException):
+    """In the place of a signal: nothing in the package catches it."""
+
+
+def test_killed_at_any_step_of_writing_leaves_a_whole_checkpoint(tiny_clip, accelerator, tmp_path, monkeypatch):
+    """Before and after every call that changes something on disk, the old checkpoint being removed at the end."""
     run = make_run(tiny_clip, accelerator)
-    save_checkpoint(tmp_path, 1, *run, state={}, total_limit=1)
+    steps = [
+        (torch, "save"),
+        (training_checkpoint, "save_file"),
+        (Path, "write_text"),
+        (os, "replace"),
+        (shutil, "rmtree"),
+    ]
+    count = [0]
 
-    def full_disk(*args, **kwargs):
-        raise OSError(28, "No space left on device")
+    def interrupt(function, die_at):
+        def interrupted(*args, **kwargs):
+            count[0] += 1
+            if count[0] == die_at:
+                raise Killed
+            result = function(*args, **kwargs)
+            count[0] += 1
+            if count[0] == die_at:
+                raise Killed
+            return result
 
-    module = "torch" if failing == "save" else "modeling_dist.training_checkpoint"
-    with monkeypatch.context() as patch:
-        patch.setattr(f"{module}.{failing}", full_disk)
-        with pytest.raises(OSError, match="No space left"):
-            save_checkpoint(tmp_path, 2, *run, state={}, total_limit=1)
+        return interrupted
 
-    assert find_checkpoint(tmp_path, "latest").name == "checkpoint-1"
-    remove_incomplete(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
+    die_at, was_killed = 0, True
+    while was_killed:
+        die_at += 1
+        folder = tmp_path / str(die_at)
+        save_checkpoint(folder, 1, *run, state={"step": 1}, total_limit=1)
+        count[0], was_killed = 0, False
+        with monkeypatch.context() as patch:
+            for module, name in steps:
+                patch.setattr(module, name, interrupt(getattr(module, name), die_at))
+            try:
+                save_checkpoint(folder, 2, *run, state={"step": 2}, total_limit=1)
+            except Killed:
+                was_killed = True
+        latest = find_checkpoint(folder, "latest")
+        assert latest.name in ("checkpoint-1", "checkpoint-2")
+        assert latest.name == f"checkpoint-{read_training_state(latest)['step']}"
+        load_checkpoint(latest, *run)
+        remove_incomplete(folder)
+        assert all(path.name.startswith("checkpoint-") for path in folder.iterdir())
+    assert die_at > 12
 
 
 def test_half_a_checkpoint_is_none(tmp_path):
@@ -143,5 +177,8 @@ def test_sharded_training_goes_on_from_a_checkpoint_that_any_process_can_read(ti
     assert whole.keys() == resumed.keys()
     for name in whole:
         torch.testing.assert_close(resumed[name], whole[name], rtol=0, atol=0)
+    assert json.loads((tmp_path / "checkpoint-3" / "config.json").read_text())["architectures"] == [
+        "DiSTForVideoClassification"
+    ]
     model = DiSTForVideoClassification.from_pretrained(tmp_path / "checkpoint-3")
     assert set(whole) == {name for name in model.state_dict() if model.is_tunable(name)}
