@@ -80,6 +80,8 @@ def parse_arguments() -> argparse.Namespace:
         nargs="+",
         help="with --zero_shot, sentences with {} for the name; the name alone by default",
     )
+    parser.add_argument("--text_model", help="with --zero_shot, CLIP's text encoder; the backbone's by default")
+    parser.add_argument("--tokenizer", help="with --zero_shot, its tokenizer; the text encoder's by default")
     parser.add_argument("--class_names", help="with --zero_shot, file with names for the dataset's classes")
     parser.add_argument("--exclude", help="list of videos to leave out, as examples/scan.py writes it")
     parser.add_argument("--num_clips", type=int, default=3, help="clips of a video")
@@ -110,9 +112,10 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(
             f"--dataset_format {args.dataset_format} needs --video_root and --zero_shot, and takes no --exclude."
         )
-    if not args.zero_shot and (args.class_names or args.prompt_templates):
+    if not args.zero_shot and (args.class_names or args.prompt_templates or args.text_model or args.tokenizer):
         parser.error(
-            "--class_names and --prompt_templates go with --zero_shot: without it, the classes are the model's."
+            "--class_names, --prompt_templates, --text_model and --tokenizer go with --zero_shot: without it, the classes are "
+            "the model's."
         )
     return args
 
@@ -185,7 +188,11 @@ def main():
         if args.zero_shot:
             class_names = videos.features["label"].names
             model.set_class_names(
-                class_names, prompt_templates=args.prompt_templates, zero_shot_weight=args.zero_shot_weight
+                class_names,
+                text_model=args.text_model,
+                tokenizer=args.tokenizer,
+                prompt_templates=args.prompt_templates,
+                zero_shot_weight=args.zero_shot_weight,
             )
 
     # Evaluation
@@ -215,7 +222,7 @@ def main():
         args.num_crops,
         args.dtype,
         metrics["num_unreadable"],
-        dataset=args.dataset,
+        dataset=args.dataset_format if splits else args.dataset,
         split=args.split,
         shuffled_frames=args.shuffle_frames,
         **(

@@ -6,6 +6,10 @@ Classifies a video, or all videos in a folder, into a table or JSON lines.
     python examples/predict.py --model org/dist-vitb16-k400 --videos folder/ --output predictions.csv --top_k 3
     python examples/predict.py --model my-dist --videos a.mp4 b.mkv https://example.org/c.mp4 --output predictions.jsonl
 
+Into classes of your own, zero-shot, averaged with what CLIP says of the single frames:
+
+    python examples/predict.py --model org/dist-vitb16-k400 --videos folder/ --candidate_labels "feeding ducks" "a goal at football"
+
 Results are written as they come, to a file named .incomplete until it is whole. A video that cannot be read gets a line with the reason instead of classes, and the others are classified all the same; the
 exit status is then 1.
 """
@@ -41,6 +45,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--videos", required=True, nargs="+", help="files, URLs, or folders with videos at any depth")
     parser.add_argument("--output", type=Path, help="a .csv or .jsonl file; by default a table on the screen")
     parser.add_argument("--top_k", type=int, default=5, help="classes for each video, the most probable first")
+    parser.add_argument("--candidate_labels", nargs="+", help="classes in words, instead of the model's own")
+    parser.add_argument(
+        "--zero_shot_weight",
+        type=float,
+        default=0.5,
+        help="with --candidate_labels, the share of CLIP's own frame logits",
+    )
     parser.add_argument("--num_clips", type=int, default=3, help="clips of a video, whose probabilities are averaged")
     parser.add_argument("--num_crops", type=int, default=1, choices=(1, 3), help="crops of each clip")
     parser.add_argument("--batch_size", type=int, default=8, help="videos through the model together")
@@ -107,7 +118,10 @@ def main():
         paths = list_videos(args.videos)
         model = AutoModelForVideoClassification.from_pretrained(
             args.model, revision=args.revision, dtype=getattr(torch, args.dtype)
-        ).to(args.device)
+        )
+        if args.candidate_labels is not None:
+            model.set_class_names(args.candidate_labels, zero_shot_weight=args.zero_shot_weight)
+        model.to(args.device)
         processor = AutoVideoProcessor.from_pretrained(args.model, revision=args.revision)
     if args.decoder is not None:
         processor.decoder = args.decoder

@@ -274,7 +274,7 @@ def main():
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
 
-    unknown = sorted(set(settings.report_to) - {tracker.name for tracker in get_available_trackers()} - {"all"})
+    unknown = sorted(set(settings.report_to) - {tracker.value for tracker in get_available_trackers()} - {"all"})
     if unknown:
         raise SystemExit(
             f"--report_to: {', '.join(unknown)} is no tracker that accelerate knows, or is not installed."

@@ -18,6 +18,7 @@ from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 from datasets import Dataset
 from safetensors.torch import load_file
+from transformers import pipeline
 
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
 from modeling_dist.motion_dataset import PANS, make_motion_dataset
@@ -399,7 +400,7 @@ def test_evaluation_of_a_randomly_split_dataset_uses_what_was_set_aside(options,
 def test_linear_head_of_other_classes_is_a_new_one(options, plain_run, tmp_path, in_process):
     linear = ("--head_type", "linear", "--num_epochs", "1", "--warmup_epochs", "0", "--learning_rate", "1e-12")
     in_process("train.py", *options, "--model", plain_run, *linear, "--output_dir", tmp_path / "linear")
-    (tmp_path / "names.txt").write_text("\n".join("abcd"))
+    (tmp_path / "names.txt").write_text("\n".join(["nothing", *sorted(PANS)]))
     again = ("--model", tmp_path / "linear", "--learning_rate", "1e-12", "--num_epochs", "1", "--warmup_epochs", "0")
     in_process("train.py", *options, *again, "--output_dir", tmp_path / "same")
     in_process(
@@ -409,7 +410,8 @@ def test_linear_head_of_other_classes_is_a_new_one(options, plain_run, tmp_path,
         load_file(tmp_path / name / "model.safetensors")["classifier.weight"] for name in ("linear", "same", "other")
     ]
     torch.testing.assert_close(heads[1], heads[0])
-    assert not torch.allclose(heads[2], heads[0], atol=1e-3)
+    # The old rows would stand for other classes now.
+    assert heads[2].shape[0] == 5 and not torch.allclose(heads[2][:4], heads[0], atol=1e-3)
     assert read_json(tmp_path / "same" / "training_settings.json")["head_type"] == "linear"
 
 
@@ -543,7 +545,7 @@ def test_launcher_understands_the_configurations():
             arguments.deepspeed_fields_from_accelerate_config = ""
             _, environment = prepare_deepspeed_cmd_env(arguments)
             # Accelerate makes a number of it.
-            int(environment["ACCELERATE_GRADIENT_ACCUMULATION_STEPS"])
+            int(environment.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", 1))
         else:
             environment = prepare_multi_gpu_env(arguments)
         assert environment["ACCELERATE_MIXED_PRECISION"] == arguments.mixed_precision
@@ -564,3 +566,13 @@ def test_documented_commands_have_the_options_that_they_use(in_process, capsys):
         used = set(re.findall(r"--\w+", rest))
         assert used <= known[script], (script, used - known[script])
     assert {"train.py", "evaluate.py", "predict.py", "scan.py", "publish.py"} <= known.keys()
+
+
+def test_videos_are_predicted_into_other_classes(plain_run, video, tmp_path, in_process):
+    labels = ("feeding ducks", "a goal at football")
+    zero_shot = ("--candidate_labels", *labels, "--num_clips", "1", "--output", tmp_path / "p.jsonl")
+    in_process("predict.py", "--model", plain_run, "--videos", video, "--num_workers", "0", *zero_shot)
+    record = json.loads((tmp_path / "p.jsonl").read_text(encoding="utf-8"))
+    classifier = pipeline("zero-shot-video-classification", model=str(plain_run))
+    expected = {item["label"]: item["score"] for item in classifier(video, candidate_labels=list(labels))}
+    assert {item["label"]: item["score"] for item in record["predictions"]} == pytest.approx(expected, abs=1e-5)
