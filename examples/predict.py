@@ -10,8 +10,8 @@ Into classes of your own, zero-shot, averaged with what CLIP says of the single 
 
     python examples/predict.py --model org/dist-vitb16-k400 --videos folder/ --candidate_labels "feeding ducks" "a goal at football"
 
-Results are written as they come, to a file named .incomplete until it is whole. A video that cannot be read gets a line with the reason instead of classes, and the others are classified all the same; the
-exit status is then 1.
+Results are written as they come, to a file named .incomplete until it is whole. A video that cannot be read gets a line
+with the reason instead of classes, and the others are classified all the same; the exit status is then 1.
 """
 
 import argparse

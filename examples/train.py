@@ -76,6 +76,7 @@ def configure_sharding(accelerator: Accelerator, settings: TrainingSettings, acc
         plugin = accelerator.state.fsdp_plugin
         # It cannot hand out buffers, as the class names' embeddings are, and every process has the weights already.
         plugin.cpu_ram_efficient_loading = False
+        os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # what `from_pretrained` looks at
         if plugin.fsdp_version == 2 and accelerator.mixed_precision == "bf16":
             # By default also the logits and the gradients' sum would be rounded.
             plugin.mixed_precision_policy = MixedPrecisionPolicy(
@@ -295,6 +296,7 @@ def main():
         accumulation_steps = settings.accumulation_steps(num_processes)
         checkpoint = find_start(settings)
     global_batch_size = settings.per_device_train_batch_size * num_processes * accumulation_steps
+    configure_sharding(accelerator, settings, accumulation_steps)
     set_seed(settings.seed)
 
     # Data
@@ -391,7 +393,6 @@ def main():
         min(settings.warmup_start_learning_rate, peak_learning_rate),
     )
     accelerator.gradient_accumulation_steps = accumulation_steps
-    configure_sharding(accelerator, settings, accumulation_steps)
     model, optimizer = accelerator.prepare(model, optimizer)
 
     # Where to begin
