@@ -12,6 +12,9 @@
     python examples/publish.py --model my-dist --repo_id org/my-dist --backbone openai/clip-vit-base-patch16
     python examples/publish.py --model my-dist --repo_id org/my-dist --include_backbone
 
+    # One of the paper's checkpoints, converted: its card has the authors' figures, told apart from measured ones.
+    python examples/publish.py --model my-dist --repo_id org/my-dist --paper_checkpoint dist-vit-b16-8-16f-k400
+
 The card is rendered from the folder's configuration, `metrics.json` and `training_settings.json`. A `README.md` that you
 have written into the folder takes its place. What the repository holds already is not sent again, so a command that was
 interrupted is simply run again.
@@ -24,6 +27,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers.utils import logging
 
 from modeling_dist.hub import publish
+from modeling_dist.model_card import PAPER_CHECKPOINTS
 
 
 def main():
@@ -34,12 +38,28 @@ def main():
     parser.add_argument("--repo_id", required=True, help="namespace/name on the Hub; made if it does not exist")
     parser.add_argument("--backbone", help="Hub id that holds the backbone's weights, instead of a folder")
     parser.add_argument(
+        "--backbone_revision",
+        metavar="REVISION",
+        help="commit, branch or tag of the backbone (default: what the configuration pins)",
+    )
+    parser.add_argument(
         "--include_backbone", action="store_true", default=None, help="publish the backbone's weights too"
     )
     parser.add_argument("--private", action="store_true", default=None, help="make a new repository private")
     parser.add_argument("--revision", metavar="BRANCH", help="commit to this branch; made if it does not exist")
     parser.add_argument("--create_pr", action="store_true", help="propose the commit as a pull request")
     parser.add_argument("--metrics", help="the evaluation's metrics.json (default: the folder's)")
+    parser.add_argument(
+        "--authors_metrics",
+        metavar="FILE",
+        help="what the authors of the weights report, as a file like metrics.json; told apart from what was measured",
+    )
+    parser.add_argument(
+        "--paper_checkpoint",
+        metavar="NAME",
+        choices=PAPER_CHECKPOINTS,
+        help=f"the paper's model that this one was converted from, for its figures and settings: {', '.join(PAPER_CHECKPOINTS)}",
+    )
     parser.add_argument(
         "--training_settings", help="the training's settings (default: training_settings.json of the folder)"
     )

@@ -16,8 +16,11 @@ import json
 import math
 import os
 import pickle
+import pickletools
 import re
+import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +148,11 @@ def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str | None:
     return None
 
 
+def _bare_name(name: str) -> str:
+    """Without what DistributedDataParallel and the authors' model put before it."""
+    return name.removeprefix("module.").removeprefix(PREFIX)
+
+
 def convert_tunable_tensor(name: str, tensor: torch.Tensor) -> tuple[str | None, torch.Tensor]:
     """
     One tensor of the authors' `dist_net`, or its gradient, under the name and in the shape that `DiSTModel` has.
@@ -187,7 +195,7 @@ def convert_state_dict(state_dict: dict[str, torch.Tensor]) -> tuple[dict[str, t
         left out: the text tower, CLIP's image projection, and what the last block would give back to the temporal
         encoder, which nothing reads.
     """
-    names = [name.removeprefix(PREFIX) for name in state_dict]
+    names = [_bare_name(name) for name in state_dict]
     layers = [int(name.split(".")[2]) for name in names if name.startswith("dist_net.input_linears.")]
     unused = f"layers.{max(layers, default=0)}.integration_to_temporal."
     converted, left_out = {}, []
@@ -214,7 +222,7 @@ def convert_text_tower(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.T
     """
     converted = {}
     for name, tensor in state_dict.items():
-        renamed = _rename(name.removeprefix(PREFIX), TEXT_TOWER_NAMES)
+        renamed = _rename(_bare_name(name), TEXT_TOWER_NAMES)
         if renamed is not None:
             converted[renamed] = tensor.T if renamed == "text_projection.weight" else tensor
     return _split_projections(converted)
@@ -248,6 +256,51 @@ def _pack_vision_tower(names: list[str], tensors: dict[str, torch.Tensor]) -> di
     return packed
 
 
+def _is_pickle_with_globals(path: str) -> bool:
+    """
+    Whether a file that is refused as a pickle is one, and asks for functions or classes; a text may seem to, since "c" is
+    the opcode for it. Reads the opcodes and runs none.
+    """
+    if zipfile.is_zipfile(path):  # as PyTorch writes it; there is a pickle inside
+        return True
+    try:
+        with open(path, "rb") as file:
+            for _ in range(4):  # PyTorch's older files have three short pickles before that of the content
+                opcodes = {opcode.name for opcode, _, _ in pickletools.genops(file)}
+                if not opcodes.isdisjoint(("GLOBAL", "STACK_GLOBAL", "INST")):
+                    return True
+    except Exception:  # whatever it finds wrong with the first bytes that are no opcodes
+        pass
+    return False
+
+
+def _load_checkpoint(path: str):
+    if not os.path.exists(path):
+        raise OSError(f"There is no checkpoint {path}.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (MemoryError, OSError) as error:
+        raise OSError(f"{path} cannot be read. ({error})") from error
+    except Exception as error:  # the reader raises all kinds on bytes that are none of its own
+        # The library's messages recommend to load the file all the same, so that little is taken from them.
+        message, reason = str(error), str(error).split(". ")[0].splitlines()[:1]
+        if isinstance(error, pickle.UnpicklingError):
+            if _is_pickle_with_globals(path):
+                asked_for = re.search(r"GLOBAL (\S+)", message)
+                reason = f"it asks for {asked_for.group(1)}" if asked_for else "it asks for functions or classes"
+                raise ValueError(
+                    f"{path} is refused: it is no checkpoint of tensors and plain values alone, and what else is in it "
+                    f"could run code on loading. ({reason})"
+                ) from None
+            with open(path, "rb") as file:
+                reason = [f"it begins with {file.read(16)!r}"]
+        reason = "it is empty" if os.path.getsize(path) == 0 else (reason or [type(error).__name__])[0]
+        raise OSError(
+            f"{path} is no PyTorch checkpoint ({reason}). It may be truncated, or something else under that name: compare "
+            "its size with the original's, or fetch it again."
+        ) from None
+
+
 def read_official_checkpoint(checkpoint: str | os.PathLike) -> tuple[dict[str, torch.Tensor], list[str]]:
     """
     The tensors of one of the authors' checkpoints. Nothing in the file is run: one that holds more than tensors and plain
@@ -258,27 +311,15 @@ def read_official_checkpoint(checkpoint: str | os.PathLike) -> tuple[dict[str, t
             The .pyth file.
 
     Returns:
-        `tuple[dict[str, torch.Tensor], list[str]]`: The tensors of `model_state`, without the prefix of the authors'
-        model and with the old names of `dist_net` replaced by the present ones; and what else the file holds.
+        `tuple[dict[str, torch.Tensor], list[str]]`: The tensors of `model_state`, without the prefixes of the authors'
+        model and of DistributedDataParallel, and with the old names of `dist_net` replaced by the present ones; and what else the file holds.
 
     Raises:
         OSError: If the file is missing, truncated or no checkpoint.
         ValueError: If it holds objects that only code could make, or no `model_state`.
     """
     checkpoint = os.fspath(checkpoint)
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise OSError(f"There is no checkpoint {checkpoint}.") from None
-    except pickle.UnpicklingError as error:
-        # The library's message recommends to load it all the same.
-        reasons = [line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
-        raise ValueError(
-            f"{checkpoint} is refused: it is no checkpoint of tensors and plain values alone, and what else is in it "
-            f"could run code on loading. ({(reasons or ['no reason given'])[0].strip()})"
-        ) from None
-    except (EOFError, RuntimeError, OSError) as error:
-        raise OSError(f"{checkpoint} cannot be read as a checkpoint; it may be truncated. ({error})") from error
+    content = _load_checkpoint(checkpoint)
     state_dict = content.get("model_state") if isinstance(content, dict) else None
     if not isinstance(state_dict, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state_dict.items()
@@ -294,12 +335,12 @@ def read_official_checkpoint(checkpoint: str | os.PathLike) -> tuple[dict[str, t
 
     tensors = {}
     for name, tensor in state_dict.items():
-        renamed = name.removeprefix(PREFIX) if name.startswith(PREFIX) else name
+        renamed = _bare_name(name)
         if renamed.startswith("ladder_net."):
             _, part, *rest = renamed.split(".")
             renamed = ".".join(["dist_net", OLD_NAMES.get(part, part), *rest])
         if renamed in tensors:
-            raise ValueError(f"{checkpoint} holds {renamed} twice, under an old and a present name.")
+            raise ValueError(f"{checkpoint} holds {renamed} twice, under two spellings of its name.")
         tensors[renamed] = tensor
     return tensors, sorted(str(name) for name in content if name != "model_state")
 
@@ -529,11 +570,19 @@ def _find_backbone(
         return Backbone.read(os.fspath(backbone), download_kwargs), ""
     names = ("hidden_size", "num_hidden_layers", "patch_size", "image_size")
     source = OPENAI_CLIP.get(tuple(vision_sizes[name] for name in names))
+    asked_for_revision = download_kwargs.get("revision") is not None
+    if source is None and asked_for_revision:
+        raise ValueError(
+            "`revision` is that of the backbone, and OpenAI has published no CLIP of these sizes. Name the backbone with "
+            "`backbone`, or leave `revision` out."
+        )
     if source is None:
         return None, "OpenAI has published no CLIP of these sizes; name one with `backbone` if there is one"
     try:
         return Backbone.read(source, download_kwargs), ""
     except OSError as error:
+        if asked_for_revision:  # it may be mistyped, and who names one does not want to go without
+            raise
         return None, f"{source} is not in the cache and cannot be reached ({str(error).splitlines()[0]})"
 
 
@@ -559,9 +608,12 @@ def _compare(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> 
     if any(name not in theirs or theirs[name].shape != tensor.shape for name, tensor in ours.items()):
         return None
     # A checkpoint in half precision is the same where it is the repository's rounded.
-    differences = torch.stack(
-        [(tensor.float() - theirs[name].to(tensor.dtype).float()).abs().max() for name, tensor in ours.items()]
-    )
+    differences = {}
+    for name, tensor in ours.items():
+        difference = (tensor.float() - theirs[name].to(tensor.dtype).float()).abs().max()
+        packed_name = re.sub(r"\.[qkv]_proj\.", ".in_proj.", name)  # counted as the checkpoint holds them
+        differences.setdefault(packed_name, []).append(difference)
+    differences = torch.stack([torch.stack(parts).max() for parts in differences.values()])
     return Comparison(len(differences), int((differences != 0).sum()), differences.max().item())
 
 
@@ -693,15 +745,15 @@ class OfficialCheckpoint:
             As [`read_official_checkpoint`] gives them; complete, of the right shapes, and no others.
         config (`DiSTConfig`), text_config (`CLIPTextConfig`):
             Of the model and of the text tower.
-        left_out (`list[tuple[str, str]]`):
-            What does not go into the model, and why.
+        unread (`list[str]`):
+            Tensors that nothing reads.
     """
 
     path: str
     tensors: dict[str, torch.Tensor]
     config: DiSTConfig
     text_config: CLIPTextConfig
-    left_out: list[tuple[str, str]]
+    unread: list[str]
 
 
 def _make_configs(
@@ -791,10 +843,8 @@ def _choose_vision_tower(
             f"The vision tower of {official.path} is {comparison} ({backbone.source}), and is replaced by it. The model "
             "computes something else than the checkpoint does."
         )
-    why = "replaced by the backbone's" if comparison.num_different else "the backbone's repository holds it"
-    official.left_out.append((f"vision tower ({len(own)} tensors)", why))
+        findings.append(("", "the vision tower is replaced by the backbone's"))
     if projection_comparison is not None and not projection_comparison.num_different:
-        official.left_out.append(("CLIP's visual projection", "the backbone's repository holds it"))
         projection = None
     is_rounded = any(tensor.dtype != theirs[name].dtype for name, tensor in own.items())
     return VisionTower(theirs, backbone, projection, is_another=is_rounded or comparison.num_different > 0)
@@ -870,6 +920,59 @@ def _self_check(
         frame_logits = naive_logits(expected.frame_embeds).mean(dim=1)
         errors["CLIP's frame logits"] = _relative_error(actual[:, classes], frame_logits)
     return errors
+
+
+def _find_token_ids(
+    class_names: list[str] | None,
+    class_token_ids,
+    tokenizer,
+    backbone: Backbone | None,
+    why_none: str,
+    text_config: CLIPTextConfig,
+    download_kwargs: dict,
+) -> torch.Tensor:
+    """Those that were given, or what the tokenizer that was given, or else the backbone's, makes of the names."""
+    if class_token_ids is not None:
+        return _read_token_ids(class_token_ids, text_config)
+    if tokenizer is None and backbone is None:
+        raise ValueError(
+            f"The class names need CLIP's tokenizer, and there is no backbone to take it from: {why_none}. Give a "
+            "folder or Hub id of it as `tokenizer`, or the names' `class_token_ids`."
+        )
+    if tokenizer is None:
+        return _tokenize(class_names, backbone.source, text_config, download_kwargs)
+    # another repository has other revisions
+    tokenizer_kwargs = {name: value for name, value in download_kwargs.items() if name != "revision"}
+    return _tokenize(class_names, tokenizer, text_config, tokenizer_kwargs)
+
+
+def _save(model: DiSTForVideoClassification, folder: str):
+    config, size = model.config, model.config.vision_config.image_size
+    model.save_pretrained(folder)
+    DiSTVideoProcessor(num_frames=config.num_frames, size=size, crop_size=size).save_pretrained(folder)
+    for weights in Path(folder).glob("*.safetensors"):  # which safetensors lets nobody else read
+        shutil.copymode(os.path.join(folder, "config.json"), weights)
+
+
+def _load_and_check(
+    folder: str,
+    official: OfficialCheckpoint,
+    vision_tower: VisionTower,
+    token_ids: torch.Tensor,
+    download_kwargs: dict,
+) -> tuple[DiSTForVideoClassification, str]:
+    """The model as it was saved, and in words how far it is from the checkpoint."""
+    load_names = ("token", "cache_dir", "local_files_only")
+    load_kwargs = {name: download_kwargs[name] for name in load_names if name in download_kwargs}
+    model = DiSTForVideoClassification.from_pretrained(folder, **load_kwargs)
+    errors = _self_check(model, official, vision_tower, token_ids)
+    check = ", ".join(f"{what} {error:.1e}" for what, error in errors.items())
+    if not all(error <= SELF_CHECK_TOLERANCE for error in errors.values()):  # also where one is no number
+        raise RuntimeError(
+            "The saved model does not compute what the checkpoint does. The largest differences on a random video, "
+            f"relative to the largest value: {check}; {SELF_CHECK_TOLERANCE:.0e} is allowed. Nothing was written."
+        )
+    return model, check
 
 
 def convert_dist_checkpoint(
@@ -952,8 +1055,6 @@ def convert_dist_checkpoint(
         unread = _check_tensors(
             checkpoint, tensors, *_make_configs(checkpoint, tensors, sizes, selected_layers, *heads_or_one)
         )
-        left_out = [(name, "nothing reads it") for name in unread]
-        left_out += [(name, "an entry of the file beside the model") for name in other_entries]
 
         _next_step(progress, "Comparing it with the backbone")
         found, why_none = _find_backbone(backbone, sizes["vision_config"], download_kwargs)
@@ -962,31 +1063,20 @@ def convert_dist_checkpoint(
         config, text_config = _make_configs(
             checkpoint, tensors, sizes, selected_layers, num_attention_heads, num_text_attention_heads
         )
-        official = OfficialCheckpoint(checkpoint, tensors, config, text_config, left_out)
+        official = OfficialCheckpoint(checkpoint, tensors, config, text_config, unread)
         findings = [("backbone", f"none: {why_none}" if found is None else str(found))]
         vision_tower = _choose_vision_tower(official, found, backbone_mismatch, findings)
 
         _next_step(progress, "Embedding the classes")
-        if class_token_ids is not None:
-            token_ids = _read_token_ids(class_token_ids, text_config)
-        elif tokenizer is None and found is None:
-            raise ValueError(
-                f"The class names need CLIP's tokenizer, and there is no backbone to take it from: {why_none}. Give a "
-                "folder or Hub id of it as `tokenizer`, or the names' `class_token_ids`."
-            )
-        elif tokenizer is None:
-            token_ids = _tokenize(class_names, found.source, text_config, download_kwargs)
-        else:  # another repository has other revisions
-            tokenizer_kwargs = {name: value for name, value in download_kwargs.items() if name != "revision"}
-            token_ids = _tokenize(class_names, tokenizer, text_config, tokenizer_kwargs)
+        token_ids = _find_token_ids(
+            class_names, class_token_ids, tokenizer, found, why_none, text_config, download_kwargs
+        )
         if class_names is None:
             class_names = [f"LABEL_{index}" for index in range(len(token_ids))]
         if len(class_names) != len(token_ids):
             raise ValueError(f"There are {len(class_names)} `class_names` and {len(token_ids)} `class_token_ids`.")
         official.tensors = {name: tensor.float() for name, tensor in tensors.items()}
         class_embeds = _embed_classes(official.tensors, text_config, token_ids)
-        num_text_tensors = len([name for name in tensors if _rename(name, TEXT_TOWER_NAMES)])
-        left_out.append((f"text tower ({num_text_tensors} tensors)", "the head holds what it made of the class names"))
 
         _next_step(progress, "Saving")
         model = _make_model(official, vision_tower, class_names, class_embeds)
@@ -996,22 +1086,10 @@ def convert_dist_checkpoint(
         ) as aside:
             # One level down, because the temporary folder itself can be read by nobody else.
             folder = os.path.join(aside, "model")
-            model.save_pretrained(folder)
-            size = config.vision_config.image_size
-            DiSTVideoProcessor(num_frames=config.num_frames, size=size, crop_size=size).save_pretrained(folder)
+            _save(model, folder)
 
             _next_step(progress, "Checking what was saved")
-            load_names = ("token", "cache_dir", "local_files_only")
-            load_kwargs = {name: download_kwargs[name] for name in load_names if name in download_kwargs}
-            model = DiSTForVideoClassification.from_pretrained(folder, **load_kwargs)
-            errors = _self_check(model, official, vision_tower, token_ids)
-            check = ", ".join(f"{what} {error:.1e}" for what, error in errors.items())
-            if not all(error <= SELF_CHECK_TOLERANCE for error in errors.values()):  # also where one is no number
-                raise RuntimeError(
-                    "The saved model does not compute what the checkpoint does. The largest differences on a random "
-                    f"video, relative to the largest value: {check}; {SELF_CHECK_TOLERANCE:.0e} is allowed. Nothing was "
-                    f"written to {save_directory}."
-                )
+            model, check = _load_and_check(folder, official, vision_tower, token_ids, download_kwargs)
             num_bytes = sum(file.stat().st_size for file in Path(folder).iterdir())
             if os.path.isdir(save_directory):
                 os.rmdir(save_directory)
@@ -1020,14 +1098,36 @@ def convert_dist_checkpoint(
         progress.update()
 
     findings += _describe(model, vision_tower, num_bytes)
-    findings.append(("mapped", f"{len(tensors) - len(unread)} of {len(tensors)} tensors"))
-    findings += [("left out", f"{what}: {why}") for what, why in left_out]
+    counts = ", ".join(f"{count} {what}" for what, count in _count_by_use(official, vision_tower).items())
+    findings.append(("tensors", f"{len(tensors)} in the checkpoint: {counts}"))
+    findings += [("left out", f"{name}: nothing reads it") for name in unread]
+    findings += [("left out", f"{name}: an entry of the file beside the model") for name in other_entries]
     findings.append(("self-check", f"passed; largest relative differences: {check}"))
     width = max(len(what) for what, _ in findings)
     report(
         "\n".join([f"{checkpoint} -> {save_directory}", *(f"  {what:<{width}}  {text}" for what, text in findings)])
     )
     return model
+
+
+def _count_by_use(official: OfficialCheckpoint, vision_tower: VisionTower) -> dict[str, int]:
+    """What became of the checkpoint's tensors; each is counted once."""
+    uses = ("mapped", "used for the class features", "taken from the backbone instead", "left out")
+    mapped, used, taken, left_out = uses
+    counts = dict.fromkeys(uses, 0)
+    for name in official.tensors:
+        if name in official.unread:
+            use = left_out
+        elif _rename(name, TEXT_TOWER_NAMES):
+            use = used
+        elif _rename(name, SPATIAL_ENCODER_NAMES):
+            use = mapped if vision_tower.backbone is None else taken
+        elif name == "visual.proj":
+            use = mapped if vision_tower.visual_projection is not None else taken
+        else:
+            use = mapped
+        counts[use] += 1
+    return counts
 
 
 def _describe(model: DiSTForVideoClassification, vision_tower: VisionTower, num_bytes: int) -> list[tuple[str, str]]:

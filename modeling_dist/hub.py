@@ -34,7 +34,7 @@ from .frozen_backbone_dist import (
     same_weights,
     select_weights,
 )
-from .model_card import is_generated_card, make_model_card
+from .model_card import PAPER_CHECKPOINTS, is_generated_card, make_model_card
 from .modeling_dist import DiSTForVideoClassification, DiSTModel
 from .video_processing_dist import DiSTVideoProcessor
 
@@ -60,6 +60,8 @@ AUTO_MAP = {
     "AutoModelForVideoClassification": "modeling_dist.DiSTForVideoClassification",
     "AutoVideoProcessor": "video_processing_dist.DiSTVideoProcessor",
 }
+
+MODEL_CLASSES = {cls.__name__: cls for cls in (DiSTModel, DiSTForVideoClassification)}
 
 CUSTOM_PIPELINES = {
     "zero-shot-video-classification": {
@@ -91,7 +93,7 @@ def export_code(folder: str | os.PathLike) -> list[str]:
         path = folder / name
         if not path.is_file():
             raise FileNotFoundError(f"{folder} holds no {what} ({name}). Save it there with `save_pretrained` first.")
-        settings[path] = json.loads(path.read_text(encoding="utf-8"))
+        settings[path] = _read_json(path)
     written = []
     for name in (*CODE_FILES, *PIPELINE_FILES):
         written.append(shutil.copy(Path(__file__).with_name(name), folder / name))
@@ -114,9 +116,12 @@ def publish(
     *,
     processor: DiSTVideoProcessor | None = None,
     backbone: str | None = None,
+    backbone_revision: str | None = None,
     include_backbone: bool | None = None,
     metrics: dict | str | os.PathLike | None = None,
+    authors_metrics: dict | str | os.PathLike | None = None,
     training_settings: dict | str | os.PathLike | None = None,
+    paper_checkpoint: str | None = None,
     license: str | None = None,
     tags: list[str] | None = None,
     private: bool | None = None,
@@ -147,10 +152,18 @@ def publish(
         backbone (`str`, *optional*):
             Repository on the Hub that holds the backbone's weights, to name instead of a folder on this machine. It is
             checked by the fingerprint where it can be reached.
+        backbone_revision (`str`, *optional*):
+            Its commit, branch or tag. By default the one that the configuration pins, if it names the same repository, else
+            the newest. The commit is what the published configuration pins.
         include_backbone (`bool`, *optional*):
             Whether to publish the backbone's weights too. By default they are published where the folder holds them.
         metrics, training_settings (`dict`, `str` or `os.PathLike`, *optional*):
-            For the card. By default `metrics.json` and `training_settings.json` of the folder.
+            For the card, as they are or as JSON files. By default `metrics.json` and `training_settings.json` of the folder.
+        authors_metrics (`dict`, `str` or `os.PathLike`, *optional*):
+            What the authors of the weights report, in the form of `metrics`. The card tells it apart from what was measured.
+        paper_checkpoint (`str`, *optional*):
+            Which of the paper's nine checkpoints the model was converted from, for instance `"dist-vit-b16-8-16f-k400"`. The
+            card has the paper's figures and settings then, unless others are given or lie in the folder.
         license (`str`, *optional*):
             Of the weights, by its identifier on the Hub, for instance `"apache-2.0"`.
         tags (`list[str]`, *optional*):
@@ -178,28 +191,24 @@ def publish(
 
     Raises:
         FileNotFoundError: If the folder holds no model, or a file that is given is not there.
-        ValueError: If the processor is for another number of frames, or the backbone is a folder on this machine and nothing else is said, is not the one that `backbone`
-            holds, or would be lost.
+        ValueError: If the folder holds no DiST, a JSON file is broken, the model is not the `paper_checkpoint`, or the
+            processor is for another number of frames; or if the backbone is a folder on this machine and nothing else is
+            said, is not the one that `backbone` holds, or would be lost.
         ConnectionError: If the Hub fails in the middle. Nothing is half done, and the same can be run again.
         huggingface_hub.errors.HfHubHTTPError: If the Hub refuses.
     """
     folder = Path(folder)
-    if not (folder / CONFIG_NAME).is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no model ({CONFIG_NAME}). Save it there with `save_pretrained` first."
-        )
+    _check_model(folder)
     if backbone is not None and (os.path.isabs(backbone) or os.path.isdir(backbone)):
         raise ValueError(f"`backbone` must be the id of a repository on the Hub, and {backbone} is a folder.")
     api = HfApi(token=token, library_name="modeling_dist")
-    card_data = {
-        "metrics": _read_json(metrics, folder / "metrics.json"),
-        "training_settings": _read_json(training_settings, folder / "training_settings.json"),
-        "license": license,
-        "tags": tags,
-    }
+    card_data = _read_card_data(folder, metrics, authors_metrics, training_settings, paper_checkpoint)
+    card_data |= {"license": license, "tags": tags}
     with tempfile.TemporaryDirectory() as temporary:
         stage = Path(temporary)
-        weights, card_data["holds_backbone"] = _stage_model(api, folder, stage, backbone, include_backbone, variant)
+        weights, card_data["holds_backbone"] = _stage_model(
+            api, folder, stage, backbone, backbone_revision, include_backbone, variant
+        )
         config = DiSTConfig.from_pretrained(stage)
         processor = processor or _find_processor(folder)
         if processor is not None and processor.num_frames != config.num_frames:
@@ -234,17 +243,81 @@ def publish(
             )
 
 
-def _read_json(source: dict | str | os.PathLike | None, default: Path) -> dict:
-    """The content of a JSON file, by default of one that need not be there; a dictionary is returned as it is."""
-    if isinstance(source, dict):
-        return source
-    if source is None and not default.is_file():
-        return {}
-    return json.loads(Path(source or default).read_text(encoding="utf-8"))
+def _read_json(path: str | os.PathLike) -> dict:
+    """
+    Raises:
+        ValueError: If the file holds no JSON object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}. Mend the file, or write it anew.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object, by names, and holds a {type(content).__name__}.")
+    return content
+
+
+def _check_model(folder: Path):
+    """
+    Raises:
+        FileNotFoundError: If the folder holds no model.
+        ValueError: If it holds another one than a DiST.
+    """
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no model ({CONFIG_NAME}). Save it there with `save_pretrained` first."
+        )
+    settings = _read_json(path)
+    if settings.get("model_type") != DiSTConfig.model_type:
+        raise ValueError(
+            f'{path} is of a model of the type {settings.get("model_type")!r}, and only "{DiSTConfig.model_type}" is published '
+            "here. Give the folder of a DiST."
+        )
+    if (settings.get("architectures") or [None])[0] not in MODEL_CLASSES:
+        raise ValueError(
+            f"{path} must name the model's class as `architectures`, one of {', '.join(MODEL_CLASSES)}, and has "
+            f"{settings.get('architectures')}. Save the model with `save_pretrained`, which writes it."
+        )
+
+
+def _read_card_data(
+    folder: Path,
+    metrics: dict | str | os.PathLike | None,
+    authors_metrics: dict | str | os.PathLike | None,
+    training_settings: dict | str | os.PathLike | None,
+    paper_checkpoint: str | None,
+) -> dict[str, dict]:
+    """What the card says of figures and training, as given, from the folder, or from the paper."""
+    paper = {}
+    if paper_checkpoint is not None:
+        if paper_checkpoint not in PAPER_CHECKPOINTS:
+            raise ValueError(
+                f"`paper_checkpoint` must be one of {', '.join(PAPER_CHECKPOINTS)}, got {paper_checkpoint!r}."
+            )
+        checkpoint = PAPER_CHECKPOINTS[paper_checkpoint]
+        checkpoint.check(DiSTConfig.from_pretrained(folder))
+        paper = {"authors_metrics": checkpoint.metrics, "training_settings": checkpoint.training_settings}
+    given = {"metrics": metrics, "authors_metrics": authors_metrics, "training_settings": training_settings}
+    card_data = {}
+    for name, source in given.items():
+        default = None if name == "authors_metrics" else folder / f"{name}.json"
+        if source is None and default is not None and default.is_file():
+            source = default
+        if source is None:
+            source = paper.get(name, {})
+        card_data[name] = source if isinstance(source, dict) else _read_json(source)
+    return card_data
 
 
 def _stage_model(
-    api: HfApi, folder: Path, stage: Path, backbone: str | None, include_backbone: bool | None, variant: str | None
+    api: HfApi,
+    folder: Path,
+    stage: Path,
+    backbone: str | None,
+    backbone_revision: str | None,
+    include_backbone: bool | None,
+    variant: str | None,
 ) -> tuple[dict[str, Path], bool]:
     """
     Writes the configuration to publish to `stage`, and finds or makes the files of the weights that go with it; whether
@@ -252,7 +325,7 @@ def _stage_model(
     """
     weights = _weight_files(folder, variant)
     held = {name: tensor for name, tensor in _read_weights(weights).items() if in_backbone(name)}
-    settings = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    settings = _read_json(folder / CONFIG_NAME)
     if include_backbone is None:
         include_backbone = bool(held) and backbone is None
 
@@ -264,23 +337,24 @@ def _stage_model(
                 f"The configuration in {folder} names no backbone, so the tunable weights alone would be of no use. Pass "
                 "`backbone=<Hub id>` (`--backbone ID`) of the CLIP model that they were trained on."
             )
-    if backbone is not None or held and not include_backbone:
-        found = _check_backbone(api, named, DiSTConfig.from_pretrained(folder), held)
+    if backbone_revision is not None and (not named or os.path.isabs(named) or os.path.isdir(named)):
+        raise ValueError("`backbone_revision` (`--backbone_revision`) needs the `backbone=<Hub id>` that it is of.")
+    if backbone is not None or backbone_revision is not None or held and not include_backbone:
+        if backbone_revision is None and named == settings.get("backbone"):
+            backbone_revision = settings.get("backbone_revision")
+        found = _check_backbone(api, named, backbone_revision, DiSTConfig.from_pretrained(folder), held)
         if found is None and held and not include_backbone:
             logger.warning("The backbone's weights are published too, because `%s` could not be reached.", named)
             include_backbone = True
-        if found is None and named != settings.get("backbone"):
-            found = {"backbone_revision": None}
-        settings |= {"backbone": named, **(found or {})}
+        if found is None:
+            found = {"backbone_revision": backbone_revision}
+        settings |= {"backbone": named, **found}
     if include_backbone and (not named or os.path.isabs(named) or os.path.isdir(named)):
         # Nobody else has that folder, and nobody needs to know where it lies.
         settings |= {"backbone": None, "backbone_revision": None, "backbone_fingerprint": None}
 
     if include_backbone and not held:
-        model_class = {cls.__name__: cls for cls in (DiSTModel, DiSTForVideoClassification)}[
-            settings["architectures"][0]
-        ]
-        model = model_class.from_pretrained(folder, variant=variant, token=api.token)
+        model = MODEL_CLASSES[settings["architectures"][0]].from_pretrained(folder, variant=variant, token=api.token)
         model.save_pretrained(stage / "with_backbone", variant=variant, include_backbone=True)
         weights = _weight_files(stage / "with_backbone", variant)
     elif held and not include_backbone:
@@ -293,9 +367,12 @@ def _stage_model(
     return weights, include_backbone
 
 
-def _check_backbone(api: HfApi, backbone: str, config: DiSTConfig, held: dict[str, torch.Tensor]) -> dict | None:
+def _check_backbone(
+    api: HfApi, backbone: str, revision: str | None, config: DiSTConfig, held: dict[str, torch.Tensor]
+) -> dict | None:
     """
-    What the configuration has to say of a repository that holds the backbone's weights, `None` where it cannot be reached.
+    What the configuration has to say of a repository that holds the backbone's weights at a revision, by default the
+    newest; `None` where it cannot be reached.
 
     Raises:
         ValueError: If it holds other weights.
@@ -303,11 +380,13 @@ def _check_backbone(api: HfApi, backbone: str, config: DiSTConfig, held: dict[st
     reachable = True
     try:
         with explain_interruption(backbone):
-            api.model_info(backbone)
+            api.model_info(backbone, revision=revision)
     except ConnectionError:
         reachable = False
     try:
-        tensors, commit_hash = read_checkpoint(backbone, token=api.token, local_files_only=not reachable)
+        tensors, commit_hash = read_checkpoint(
+            backbone, revision=revision, token=api.token, local_files_only=not reachable
+        )
     except OSError:
         if reachable:
             raise
@@ -325,8 +404,9 @@ def _check_backbone(api: HfApi, backbone: str, config: DiSTConfig, held: dict[st
         is_same = config.backbone_fingerprint in (None, fingerprint)
     if not is_same:
         raise ValueError(
-            f"`{backbone}` does not hold the weights that this model was trained on: their fingerprint is {fingerprint}, and "
-            f"the configuration has {config.backbone_fingerprint}. Name the right repository, or publish the backbone with "
+            f"`{backbone}` does not hold the weights that this model was trained on (revision {revision or 'main'}): their "
+            f"fingerprint is {fingerprint}, and the configuration has {config.backbone_fingerprint}. Name the right "
+            "repository, or the right commit with `backbone_revision` (`--backbone_revision`), or publish the backbone with "
             "the model by `include_backbone=True` (`--include_backbone`)."
         )
     return {"backbone_revision": commit_hash, "backbone_fingerprint": fingerprint}

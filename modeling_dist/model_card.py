@@ -2,13 +2,17 @@
 """The model card: what the configuration, the metrics and the training settings say, in words."""
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from .configuration_dist import DiSTConfig
+from .convert_dist_to_hf import OPENAI_CLIP
 from .modeling_dist import DiSTForVideoClassification, DiSTModel
+from .training_settings import BACKBONES, RECIPES
 from .video_processing_dist import DiSTVideoProcessor
 
 
@@ -38,8 +42,136 @@ METRIC_NAMES = {
     "mean_class_accuracy": ("mean_class_accuracy", "Mean class accuracy"),
 }
 
-# Parts of the names of settings that are nobody else's business.
-_PRIVATE_SETTINGS = ("token", "password", "secret", "api_key")
+# The training settings that say how a model was trained. Where it was, and with what at hand, is nobody else's business.
+RECIPE_SETTINGS = (
+    "recipe",
+    "dataset",
+    "dataset_config",
+    "dataset_revision",
+    "train_split",
+    "num_epochs",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "total_batch_size",
+    "base_learning_rate",
+    "base_batch_size",
+    "learning_rate",
+    "warmup_epochs",
+    "warmup_start_learning_rate",
+    "weight_decay",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "max_grad_norm",
+    "label_smoothing",
+    "mixup_alpha",
+    "cutmix_alpha",
+    "mixing_probability",
+    "cutmix_probability",
+    "augmentation",
+    "crop_scale",
+    "crop_ratio",
+    "flip_probability",
+    "flip_label_pairs",
+    "grayscale_probability",
+    "color_jitter",
+    "color_jitter_probability",
+    "head_type",
+    "num_frames",
+    "spatial_frame_stride",
+    "frame_sampling",
+    "frame_step",
+    "num_pooling_layers",
+    "integration_dim",
+    "temporal_dim",
+    "initializer_range",
+    "mixed_precision",
+    "seed",
+)
+
+# What the Hub takes for the id of a repository, with or without a namespace.
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_REPO_ID = re.compile(rf"(?:{_NAME}/)?{_NAME}")
+_LIST_SUFFIXES = (".csv", ".json", ".jsonl", ".tsv", ".txt", ".parquet")
+
+_NUMBER_WORDS = {2: "two", 3: "three"}
+
+
+@dataclass(frozen=True)
+class PaperCheckpoint:
+    """One of the paper's models, and what the authors report of it, in percent."""
+
+    architecture: str
+    num_frames: int
+    dataset: str
+    top1: float
+    top5: float
+    pretrained_on: str | None = None
+
+    @property
+    def name(self) -> str:
+        pretraining = f"-{self.pretrained_on}" if self.pretrained_on else ""
+        return f"dist-vit-{self.architecture}-{self.num_frames // 2}-{self.num_frames}f{pretraining}-{self.dataset}"
+
+    @property
+    def backbone(self) -> str:
+        return BACKBONES[self.architecture]
+
+    @property
+    def num_labels(self) -> int:
+        return {"k400": 400, "ssv2": 174}[self.dataset]
+
+    @property
+    def metrics(self) -> dict:
+        """The authors' figures, as `metrics.json` has figures."""
+        protocol = {
+            "dataset": self.dataset,
+            "split": "validation",
+            "num_frames": self.num_frames,
+            "num_clips": 3,
+            "num_crops": 1,
+        }
+        return {"top1": round(self.top1 / 100, 6), "top5": round(self.top5 / 100, 6), "protocol": protocol}
+
+    @property
+    def training_settings(self) -> dict:
+        """The paper's, as `training_settings.json` has settings."""
+        recipe = f"{self.dataset}-{self.architecture}-{self.num_frames // 2}"
+        settings = {"dataset": self.dataset, "recipe": recipe, **RECIPES[recipe]}
+        return settings | {"pretrained_on": DATASET_NAMES.get(self.pretrained_on)}
+
+    def check(self, config: DiSTConfig):
+        """
+        Raises:
+            ValueError: If a model of that configuration is not this one.
+        """
+        patch_size = int(self.architecture[1:])
+        for what, expected, given in (
+            ("num_frames", self.num_frames, config.num_frames),
+            ("num_labels", self.num_labels, config.num_labels),
+            ("vision_config.patch_size", patch_size, config.vision_config.patch_size),
+        ):
+            if expected != given:
+                raise ValueError(
+                    f"The paper's {self.name} has {what}={expected}, and this model has {given}. Name the one that it was "
+                    f"converted from: {', '.join(PAPER_CHECKPOINTS)}."
+                )
+
+
+PAPER_CHECKPOINTS = {
+    checkpoint.name: checkpoint
+    for checkpoint in (
+        PaperCheckpoint("b16", 16, "k400", 83.6, 96.3),
+        PaperCheckpoint("b16", 32, "k400", 84.4, 96.7),
+        PaperCheckpoint("b16", 64, "k400", 85.0, 97.0),
+        PaperCheckpoint("l14", 64, "k400", 88.0, 97.9),
+        PaperCheckpoint("l14", 64, "k400", 89.6, 98.4, pretrained_on="k710"),
+        PaperCheckpoint("b16", 16, "ssv2", 68.7, 91.1),
+        PaperCheckpoint("b16", 32, "ssv2", 70.2, 92.0),
+        PaperCheckpoint("b16", 64, "ssv2", 70.9, 92.1),
+        PaperCheckpoint("l14", 64, "ssv2", 73.1, 93.2),
+    )
+}
 
 
 def is_generated_card(path: str | os.PathLike) -> bool:
@@ -73,7 +205,7 @@ def make_model_card(
             Content of `metrics.json`, as the evaluation writes it: `top1`, `top5` and `mean_class_accuracy` between 0 and 1,
             `num_videos`, `protocol`, `per_class_accuracy`. Any of it may be missing.
         training_settings (`dict`, *optional*):
-            Content of `training_settings.json`. Values that are folders of this machine, and secrets, are left out.
+            Content of `training_settings.json`. What is no part of the recipe (folders, addresses, secrets) is left out.
         authors_metrics (`dict`, *optional*):
             As `metrics`, for figures of the paper; named as the authors' and told apart from measured ones.
         license (`str`, *optional*):
@@ -91,28 +223,35 @@ def make_model_card(
         `huggingface_hub.ModelCard`.
     """
     metrics, authors_metrics = metrics or {}, authors_metrics or {}
-    training_settings = _public_settings(training_settings or {})
+    training_settings = training_settings or {}
     name = repo_id.split("/")[-1]
-    measured = _describe_results(metrics)
-    of_authors = _describe_results(authors_metrics)
     trained_on = training_settings.get("dataset")
-    datasets = [trained_on, *(_dataset(results) for results in (metrics, authors_metrics))]
-    card_data = ModelCardData(
-        model_name=name if measured or of_authors else None,
-        base_model=config.backbone,
-        pipeline_tag="video-classification",
-        library_name="transformers",
-        license=license,
-        datasets=list(dict.fromkeys(_dataset_id(dataset) for dataset in datasets if dataset)) or None,
-        metrics=["accuracy"] if measured or of_authors else None,
-        tags=["dist", "video", "action-recognition", *(tags or [])],
-        eval_results=_eval_results(metrics)
-        + _eval_results(
+    dataset_format = training_settings.get("dataset_format")
+    if _protocol(metrics).get("dataset") == trained_on:  # whatever tells where the one comes from is true of the other
+        metrics = {**metrics, "protocol": {"dataset_format": dataset_format, **_protocol(metrics)}}
+    dataset_ids = [_dataset_id(trained_on, dataset_format), *map(_dataset_id_of_figures, (metrics, authors_metrics))]
+    eval_results = _eval_results(metrics)
+    measured_on = {result.unique_identifier for result in eval_results}
+    # Figures of one dataset share a source in the model-index, so there those of these weights take precedence.
+    eval_results += [
+        result
+        for result in _eval_results(
             authors_metrics,
             source_name="The authors' figures (DiST, ICCV 2023)",
             source_url="https://arxiv.org/abs/2309.07911",
         )
-        or None,
+        if result.unique_identifier not in measured_on
+    ]
+    card_data = ModelCardData(
+        model_name=name if eval_results else None,
+        base_model=config.backbone if config.backbone and _REPO_ID.fullmatch(config.backbone) else None,
+        pipeline_tag="video-classification",
+        library_name="transformers",
+        license=license,
+        datasets=list(dict.fromkeys(filter(None, dataset_ids))) or None,
+        metrics=["accuracy"] if eval_results else None,
+        tags=["dist", "video", "action-recognition", *(tags or [])],
+        eval_results=eval_results or None,
     )
     per_class = metrics.get("per_class_accuracy") or {}
     return ModelCard.from_template(
@@ -130,14 +269,20 @@ def make_model_card(
         processor=processor,
         class_names=[config.id2label[index] for index in sorted(config.id2label)],
         has_class_names=not all(str(value).startswith("LABEL_") for value in config.id2label.values()),
-        trained_on=DATASET_NAMES.get(trained_on, trained_on),
+        # The backbone's own training, or somebody's before this one; a fingerprint stands for the repository's weights.
+        backbone_is_trained=not config.freeze_backbone,
+        backbone_differs=bool(holds_backbone and config.backbone and not config.backbone_fingerprint),
+        text_source=None if config.backbone else _suggest_clip(config),
+        has_projection=bool(config.backbone) or config.zero_shot_weight is not None,
+        license=license,
+        trained_on=_dataset_name(trained_on, dataset_format),
         pretrained_on=training_settings.get("pretrained_on"),
-        measured=measured,
-        of_authors=of_authors,
+        measured=_describe_results(metrics),
+        of_authors=_describe_results(authors_metrics),
         hardest_classes=sorted(per_class.items(), key=lambda item: (item[1], item[0]))[:5]
         if len(per_class) > 5
         else [],
-        training_settings=training_settings,
+        training_settings=_describe_settings(training_settings),
     )
 
 
@@ -145,15 +290,45 @@ def _protocol(metrics: dict) -> dict:
     return metrics.get("protocol") or {}
 
 
-def _dataset(metrics: dict) -> str | None:
-    """What the metrics are of: a known dataset, a Hub id, or the name of a folder without where it lies."""
-    dataset = _protocol(metrics).get("dataset")
-    return os.path.basename(os.path.normpath(dataset)) if dataset and os.path.isabs(dataset) else dataset
+def _dataset_id_of_figures(metrics: dict) -> str | None:
+    return _dataset_id(_protocol(metrics).get("dataset"), _protocol(metrics).get("dataset_format"))
 
 
-def _dataset_id(dataset: str) -> str:
-    """As the Hub's metadata have it: in lower case with hyphens, or the id of a repository as it is."""
-    return DATASET_NAMES[dataset].lower().replace(" ", "-") if dataset in DATASET_NAMES else dataset
+def _dataset_name_of_figures(metrics: dict) -> str | None:
+    return _dataset_name(_protocol(metrics).get("dataset"), _protocol(metrics).get("dataset_format"))
+
+
+def _dataset_name(dataset: str | None, dataset_format: str | None = None) -> str | None:
+    """How a dataset is called: by its paper's name, its Hub id, or the name of a folder or file without where it lies."""
+    if not dataset:
+        return None
+    if dataset.rstrip("/\\") in DATASET_NAMES:
+        return DATASET_NAMES[dataset.rstrip("/\\")]
+    return _dataset_id(dataset, dataset_format) or os.path.basename(os.path.normpath(dataset))
+
+
+def _dataset_id(dataset: str | None, dataset_format: str | None = None) -> str | None:
+    """
+    The id by which the Hub's metadata name a dataset: a known one in lower case with hyphens, or that of a repository.
+    `None` for what lies on somebody's disk.
+    """
+    if not dataset:
+        return None
+    if dataset in DATASET_NAMES:
+        return DATASET_NAMES[dataset].lower().replace(" ", "-")
+    if dataset_format not in (None, "auto", "hub") or not _REPO_ID.fullmatch(dataset):
+        return None
+    if dataset_format == "hub":
+        return dataset
+    is_list = dataset.lower().endswith(_LIST_SUFFIXES)
+    return dataset if "/" in dataset and not is_list and not os.path.exists(dataset) else None
+
+
+def _suggest_clip(config: DiSTConfig) -> str:
+    """OpenAI's CLIP of the model's sizes, or in words what to give instead."""
+    vision = config.vision_config
+    sizes = (vision.hidden_size, vision.num_hidden_layers, vision.patch_size, vision.image_size)
+    return OPENAI_CLIP.get(sizes, "folder or Hub id of the CLIP that it was trained with")
 
 
 def _count_parameters(config: DiSTConfig) -> dict[str, int]:
@@ -163,35 +338,48 @@ def _count_parameters(config: DiSTConfig) -> dict[str, int]:
         return model_class(config).count_parameters()
 
 
-def _public_settings(settings: dict) -> dict:
-    """The settings that say how a model was trained, without those that say where, and without secrets."""
+def _describe_settings(settings: dict) -> dict[str, str]:
+    """The settings of the recipe, in the order of their names, as the card's table has them."""
 
-    def is_private(value) -> bool:
-        if isinstance(value, dict):
-            return any(is_private(item) for item in value.values())
+    def describe(value) -> str:
         if isinstance(value, (list, tuple)):
-            return any(is_private(item) for item in value)
-        return isinstance(value, str) and (os.path.isabs(value) or value.startswith(("~", "..")))
+            return ", ".join(describe(item) for item in value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
 
-    return {
-        name: value
-        for name, value in sorted(settings.items())
-        if value is not None and not is_private(value) and not any(part in name.lower() for part in _PRIVATE_SETTINGS)
-    }
+    described = {}
+    for name in sorted(RECIPE_SETTINGS):
+        value = settings.get(name)
+        if name == "dataset":
+            value = _dataset_name(value, settings.get("dataset_format"))
+        if name == "recipe" and value not in RECIPES:  # a file
+            value = None
+        if value is not None and value != [] and not isinstance(value, dict):
+            described[name] = describe(value)
+    return described
 
 
 def _describe_results(metrics: dict) -> dict | None:
     """The figures as percentages, and the protocol that they stand for as a sentence."""
-    figures = {name: metrics[key] for key, (_, name) in METRIC_NAMES.items() if metrics.get(key) is not None}
+    figures = {}
+    for key, (_, name) in METRIC_NAMES.items():
+        if metrics.get(key) is not None:
+            deviation = metrics.get(f"{key}_std")
+            figures[name] = f"{100 * metrics[key]:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
     if not figures:
         return None
-    protocol, dataset = _protocol(metrics), _dataset(metrics)
-    what = DATASET_NAMES.get(dataset, dataset) or "a dataset that was not recorded"
+    protocol = _protocol(metrics)
+    what = _dataset_name_of_figures(metrics) or "a dataset that was not recorded"
     if protocol.get("split"):
         what = f"the {protocol['split']} split of {what}"
     if metrics.get("num_videos") is not None:
         what = f"{metrics['num_videos']:,} videos of {what}"
     details = []
+    if metrics.get("splits"):
+        details.append(f"mean ± standard deviation over {_count_splits(metrics)}")
+    if protocol.get("zero_shot_weight") is not None:
+        details.append(_describe_zero_shot(protocol))
+    if protocol.get("shuffled_frames"):
+        details.append("the frames in random order, which shows what is recognized without the course of time")
     clips, crops, frames = (protocol.get(name) for name in ("num_clips", "num_crops", "num_frames"))
     if clips and crops:
         views = clips * crops
@@ -213,29 +401,62 @@ def _describe_results(metrics: dict) -> dict | None:
         revision = protocol.get("backbone_revision")
         details.append(f"backbone `{backbone}`" + (f" at `{revision}`" if revision else ""))
     return {
-        "figures": {name: f"{100 * value:.1f}" for name, value in figures.items()},
+        "figures": figures,
         "protocol": "; ".join([f"Evaluated on {what}", *details]) + ".",
     }
 
 
+def _count_splits(metrics: dict) -> str:
+    """ "the three official splits"."""
+    number = len(metrics["splits"])
+    return f"the {_NUMBER_WORDS.get(number, number)} official splits"
+
+
+def _describe_zero_shot(protocol: dict) -> str:
+    """Zero-shot in words: what the classes were embedded by, and the share of CLIP's logits."""
+    templates, weight = protocol.get("prompt_templates"), protocol["zero_shot_weight"]
+    templates = [templates] if isinstance(templates, str) else templates
+    if not templates:
+        names = "the class names alone, without a prompt template"
+    elif len(templates) <= 4:
+        names = "the class names in " + ", ".join(f"“{template}”" for template in templates)
+    else:
+        names = f"the class names in {len(templates)} prompt templates, averaged (“{templates[0]}”, …)"
+    share = f"CLIP's own frame logits with a weight of {weight:g}" if weight else "without CLIP's own frame logits"
+    return f"zero-shot, on classes given by their names, not trained on: {names}; {share}"
+
+
 def _eval_results(metrics: dict, **source: str) -> list[EvalResult]:
-    """For the card's model-index, from which the Hub shows the figures."""
+    """For the card's model-index, from which the Hub shows the figures. It has no place for what is no ordinary test."""
     protocol = _protocol(metrics)
-    dataset = _dataset(metrics) or "unknown"
-    settings = {name: protocol[name] for name in ("num_frames", "num_clips", "num_crops") if name in protocol}
-    return [
-        EvalResult(
-            task_type="video-classification",
-            task_name="Video Classification",
-            dataset_type=_dataset_id(dataset),
-            dataset_name=DATASET_NAMES.get(dataset, dataset),
-            dataset_split=protocol.get("split"),
-            dataset_args=settings or None,
-            metric_type=metric_type,
-            metric_name=name,
-            metric_value=round(float(metrics[key]), 6),
-            **source,
+    if protocol.get("shuffled_frames"):
+        return []
+    names = ("num_frames", "num_clips", "num_crops", "zero_shot_weight", "prompt_templates")
+    settings = {name: protocol[name] for name in names if protocol.get(name) is not None}
+    how = ""
+    if protocol.get("zero_shot_weight") is not None:
+        how += ", zero-shot"
+    if metrics.get("splits"):
+        how += f", mean over {_count_splits(metrics)}"
+        settings["num_splits"] = len(metrics["splits"])
+    results = []
+    for key, (metric_type, name) in METRIC_NAMES.items():
+        if metrics.get(key) is None:
+            continue
+        deviation = metrics.get(f"{key}_std")
+        results.append(
+            EvalResult(
+                task_type="video-classification",
+                task_name="Video Classification",
+                dataset_type=_dataset_id_of_figures(metrics) or "unknown",
+                dataset_name=_dataset_name_of_figures(metrics) or "unknown",
+                dataset_split=protocol.get("split"),
+                dataset_args=settings or None,
+                metric_type=metric_type,
+                metric_name=name + how,
+                metric_value=round(float(metrics[key]), 6),
+                metric_args=None if deviation is None else {"standard_deviation": round(float(deviation), 6)},
+                **source,
+            )
         )
-        for key, (metric_type, name) in METRIC_NAMES.items()
-        if metrics.get(key) is not None
-    ]
+    return results

@@ -17,6 +17,7 @@ from transformers import (
     AutoTokenizer,
     CLIPTextConfig,
     CLIPTextModelWithProjection,
+    CLIPTokenizer,
     CLIPVisionModel,
     PreTrainedModel,
 )
@@ -696,6 +697,23 @@ def _check_zero_shot_weight(zero_shot_weight: float):
         raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1, got {zero_shot_weight}.")
 
 
+def _load_tokenizer(source: str | os.PathLike, download_kwargs: dict) -> Callable:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **download_kwargs)
+    except (OSError, ValueError) as error:
+        # A `vocab.json` and a `merges.txt` alone do not say that they are CLIP's.
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(source, **download_kwargs)
+        except Exception:  # whatever the tokenizers library finds wrong with a file
+            raise error from None
+    # Where it finds no files, the library makes a tokenizer without words, to which all names are the same.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise OSError(
+            f"{source} holds no tokenizer, or it cannot be reached. Pass `tokenizer=<folder or Hub id>` of CLIP's."
+        )
+    return tokenizer
+
+
 def _embed_texts(texts: list[str], text_model: CLIPTextModelWithProjection, tokenizer: Callable) -> torch.Tensor:
     max_length = text_model.config.max_position_embeddings
     input_ids = tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]
@@ -835,7 +853,8 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
 
         Args:
             zero_shot_weight (`float`):
-                The share of CLIP's logits, from 0 to 1. With 0 they are not computed, and `forward` costs what it did.
+                The share of CLIP's logits, from 0 to 1. With 0 they are not computed, `forward` costs what it did, and no
+                projection is loaded: where the head holds none, `config.zero_shot_weight` is `None`.
             visual_projection (`torch.FloatTensor` of shape `(projection_dim, vision_config.hidden_size)`, *optional*):
                 CLIP's visual projection. Defaults to the one that the head holds, then to that of the backbone's
                 repository.
@@ -850,8 +869,34 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         _check_zero_shot_weight(zero_shot_weight)
         if visual_projection is None:
             visual_projection = self.classifier.visual_projection
+        if visual_projection is None and zero_shot_weight == 0:
+            self.config.zero_shot_weight = None  # with a number, a checkpoint has to hold the projection
+            return
         if visual_projection is None:
             visual_projection = self._read_visual_projection(download_kwargs)
+        self._set_visual_projection(visual_projection)
+        self.config.zero_shot_weight = float(zero_shot_weight)
+
+    @torch.no_grad()
+    def load_visual_projection(self, **download_kwargs):
+        """
+        Loads CLIP's visual projection from the backbone's repository into the head, unless that holds it already, so that
+        `forward` takes any `zero_shot_weight`. The weight in the configuration stays what it is, 0 if there was none.
+
+        Args:
+            download_kwargs:
+                `revision`, `token`, `cache_dir`, `local_files_only`, ….
+
+        Raises:
+            ValueError: If the head is linear, or no repository has a projection that fits.
+            OSError: If it cannot be loaded.
+        """
+        self._check_text_head("`load_visual_projection`")
+        if self.classifier.visual_projection is None:
+            self._set_visual_projection(self._read_visual_projection(download_kwargs))
+            self.config.zero_shot_weight = self.zero_shot_weight
+
+    def _set_visual_projection(self, visual_projection: torch.Tensor):
         expected = (self.config.projection_dim, self.config.vision_config.hidden_size)
         if tuple(visual_projection.shape) != expected:
             raise ValueError(
@@ -859,7 +904,6 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
                 f"{expected}, got {tuple(visual_projection.shape)}."
             )
         self.classifier.visual_projection = visual_projection.detach().clone().to(self.classifier.class_embeds)
-        self.config.zero_shot_weight = float(zero_shot_weight)
 
     def _read_visual_projection(self, download_kwargs: dict) -> torch.Tensor:
         source = self.config.backbone
@@ -924,12 +968,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         if tokenizer is None:
             raise ValueError("`tokenizer` must be given along with a `text_model` that is already loaded.")
         if isinstance(tokenizer, (str, os.PathLike)):
-            source, tokenizer = tokenizer, AutoTokenizer.from_pretrained(tokenizer, **tokenizer_kwargs)
-            # Where it finds no files, the library makes a tokenizer without words, to which all names are the same.
-            if len(tokenizer) <= len(tokenizer.all_special_ids):
-                raise OSError(
-                    f"{source} holds no tokenizer, or it cannot be reached. Pass `tokenizer=<folder or Hub id>` of CLIP's."
-                )
+            tokenizer = _load_tokenizer(tokenizer, tokenizer_kwargs)
         return text_model, tokenizer
 
     @torch.no_grad()
@@ -1019,7 +1058,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         if zero_shot_weight > 0 and self.classifier.visual_projection is None:
             raise ValueError(
                 f"`zero_shot_weight={zero_shot_weight}` needs CLIP's visual projection, which this model has not loaded. "
-                "Call `set_zero_shot_weight` first."
+                "Call `set_zero_shot_weight` or `load_visual_projection` first."
             )
         num_views = None
         if pixel_values_videos is not None and pixel_values_videos.ndim == 6:

@@ -26,6 +26,11 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
             CLIP's text encoder, or where to load it from. Defaults to the backbone's repository.
         tokenizer (tokenizer, `str` or `os.PathLike`, *optional*):
             Its tokenizer, or where to load it from. Defaults to where the text encoder comes from.
+        download_kwargs (`dict`, *optional*):
+            `token`, `cache_dir`, … for loading these and the projection. The function `pipeline` keeps its own `token` to
+            itself, so that a private backbone needs `download_kwargs={"token": …}` too, unless one is logged in.
+        local_files_only (`bool`, *optional*):
+            Whether to ask the Hub for nothing, as for the model.
         kwargs:
             What else a `Pipeline` takes, and defaults for the options of a call.
 
@@ -54,6 +59,8 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         *args,
         text_model: CLIPTextModelWithProjection | str | os.PathLike | None = None,
         tokenizer=None,
+        download_kwargs: dict[str, Any] | None = None,
+        local_files_only: bool | None = None,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
@@ -69,6 +76,9 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         # In the place of an image processor it lets the base class make batches, and save it.
         self.image_processor = self.video_processor
         self._text_source = (text_model, tokenizer)
+        self._download_kwargs = dict(download_kwargs or {})
+        if local_files_only is not None:
+            self._download_kwargs.setdefault("local_files_only", local_files_only)
         self._text_encoder = None
         self._embedded = (None, None)
 
@@ -82,8 +92,9 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
             hypothesis_template (`str` or `list[str]`, *optional*):
                 Sentences to put each label into, in place of their `{}`, averaged as CLIP does. By default the label
                 stands alone, which is what DiST is trained with.
-            zero_shot_weight (`float`, defaults to 0.5, the paper's):
-                The share of CLIP's own logits for the single frames in the logits; 0 for DiST alone.
+            zero_shot_weight (`float`, *optional*):
+                The share of CLIP's own logits for the single frames in the logits; 0 for DiST alone. Defaults to the
+                model's own (`config.zero_shot_weight`) where that is more than 0, and to 0.5, the paper's.
             top_k (`int`, *optional*):
                 How many of the labels to return; all by default.
             batch_size (`int`, *optional*), num_workers (`int`, *optional*):
@@ -100,7 +111,10 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         if candidate_labels is not None:
             kwargs["candidate_labels"] = candidate_labels
         elif "candidate_labels" not in self._forward_params:
-            raise ValueError(f"The {TASK} pipeline needs `candidate_labels`.")
+            raise ValueError(
+                f"The {TASK} pipeline needs `candidate_labels`. For the model's own classes, use "
+                f'`pipeline("video-classification", model="{self.model.name_or_path}", …)`.'
+            )
         return super().__call__(inputs, **kwargs)
 
     def _sanitize_parameters(
@@ -127,9 +141,11 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         )
         return inputs.to(self.dtype)
 
-    def _forward(self, model_inputs, candidate_labels, hypothesis_template=None, zero_shot_weight=0.5) -> dict:
-        if zero_shot_weight > 0 and self.model.classifier.visual_projection is None:
-            self.model.set_zero_shot_weight(self.model.zero_shot_weight)
+    def _forward(self, model_inputs, candidate_labels, hypothesis_template=None, zero_shot_weight=None) -> dict:
+        if zero_shot_weight is None:
+            zero_shot_weight = self.model.zero_shot_weight or 0.5
+        if zero_shot_weight > 0:
+            self.model.load_visual_projection(**self._download_kwargs)
         class_embeds = self._embed(candidate_labels, hypothesis_template)
         outputs = self.model(**model_inputs, class_embeds=class_embeds, zero_shot_weight=zero_shot_weight)
         return {"logits": outputs.logits}
@@ -139,7 +155,7 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         key = (candidate_labels, hypothesis_template)
         if self._embedded[0] != key:
             if self._text_encoder is None:
-                text_model, tokenizer = self.model.load_text_encoder(*self._text_source)
+                text_model, tokenizer = self.model.load_text_encoder(*self._text_source, **self._download_kwargs)
                 self._text_encoder = (text_model.to(self.device), tokenizer)
             embeds = self.model.embed_class_names(candidate_labels, *self._text_encoder, hypothesis_template)
             self._embedded = (key, embeds)

@@ -57,6 +57,16 @@ LFS_SUFFIXES = (
 )
 LFS_SIZE = 10 * 2**20
 
+# What the Hub takes in the metadata of a card: ids of repositories, and one of its identifiers of licenses.
+CARD_REPO_ID = re.compile(r"(?:\w[\w.-]*/)?\w(?:[\w.-]*\w)?")
+LICENSES = {
+    *("afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc"),
+    *("cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-4.0"),
+    *("cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0", "epl-2.0", "eupl-1.2", "gpl"),
+    *("gpl-2.0", "gpl-3.0", "isc", "lgpl", "lgpl-2.1", "lgpl-3.0", "mit", "mpl-2.0", "openrail", "other", "unknown"),
+    *("unlicense", "wtfpl", "zlib"),
+}
+
 
 def git_oid(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
@@ -667,6 +677,7 @@ class LoopbackHub:
         for name in ("license", "library_name", "pipeline_tag"):
             if not errors and not isinstance(values.get(name, ""), str):
                 errors.append({"message": f'"{name}" must be a string'})
+        errors += _find_wrong_metadata(values) if not errors else []
         return Answer(400 if errors else 200, {"errors": errors, "warnings": []})
 
     @route("POST", "/api/{types}/{repo}/preupload/{revision}")
@@ -792,6 +803,27 @@ class LoopbackHub:
 
 def _goes_to_lfs(path: str, size: int) -> bool:
     return size > 0 and (path.endswith(LFS_SUFFIXES) or size > LFS_SIZE)
+
+
+def _find_wrong_metadata(values: dict) -> list[dict]:
+    """The errors of a card's metadata: what is no id of a repository, and licenses that the Hub does not know."""
+
+    def as_list(value) -> list:
+        return value if isinstance(value, list) else [] if value is None else [value]
+
+    ids = [(name, value) for name in ("base_model", "datasets") for value in as_list(values.get(name))]
+    for model in values.get("model-index") or []:
+        for result in model.get("results", []):
+            ids.append(("model-index: dataset.type", result.get("dataset", {}).get("type")))
+    errors = [
+        f'"{name}" with value "{value}" is not valid. Use an id from the Hub.'
+        for name, value in ids
+        if not isinstance(value, str) or not CARD_REPO_ID.fullmatch(value)
+    ]
+    for license in as_list(values.get("license")):
+        if license not in LICENSES:
+            errors.append(f'"license" must be one of the identifiers of licenses, got "{license}"')
+    return [{"message": error} for error in errors]
 
 
 def _type_of(prefix: str) -> str:

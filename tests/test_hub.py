@@ -250,3 +250,24 @@ print(table["label"][:], table["path"][:])
 """
     assert run(client, code).strip().splitlines()[-1] == "[0, 1, 0] ['a', 'b', 'c']"
     assert any(path.endswith(".parquet") for path in hub.files("org/table", repo_type="dataset"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["datasets: [videos/]", "datasets: [/data/videos]", "base_model: a b", "base_model: a/b/c", "license: my own"],
+)
+def test_card_with_metadata_that_the_hub_does_not_take_is_refused(server, line):
+    hub, client = server
+    code = """
+import sys
+try:
+    api.create_repo("org/card", exist_ok=True)
+    api.upload_file(path_or_fileobj=sys.argv[1].encode(), path_in_repo="README.md", repo_id="org/card")
+except ValueError as error:
+    print(error)
+"""
+    good = "---\ndatasets: [kinetics-400, org/videos]\nbase_model: openai/clip\nlicense: mit\n---\n# A card"
+    assert run(client, code, good) == ""
+    name = line.split(":")[0]
+    assert f'"{name}"' in run(client, code, f"---\n{line}\n---\n# A card")
+    assert hub.files("org/card")["README.md"] == good.encode()

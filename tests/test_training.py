@@ -7,6 +7,7 @@ import re
 import runpy
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,10 @@ def run(*command: str | Path) -> subprocess.CompletedProcess:
 
 
 def launch(script: str, *options: str | Path, num_processes: int = 1) -> subprocess.CompletedProcess:
-    several = ("--config_file", ROOT / "examples" / "accelerate" / "cpu.yaml", "--main_process_port", "0")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    several = ("--config_file", ROOT / "examples" / "accelerate" / "cpu.yaml", "--main_process_port", str(port))
     finished = run(
         *(sys.executable, "-m", "accelerate.commands.launch", *(several if num_processes > 1 else ())),
         *("--num_processes", str(num_processes), ROOT / "examples" / script, *options),

@@ -1,13 +1,17 @@
 """Classes named in words: prompt templates, CLIP's own frame logits, and the pipeline for them."""
 
 import ast
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -130,7 +134,7 @@ def test_by_default_clips_last_layers_do_not_run(tiny_clip, pixel_values):
     model = DiSTForVideoClassification.from_backbone(
         tiny_clip, class_names=LABELS, selected_layers=[0, 1], **tiny_config_kwargs()
     )
-    model.set_zero_shot_weight(0)
+    model.load_visual_projection()
     calls = []
     encoder = model.dist.spatial_encoder
     for module in (encoder.encoder.layers[2], encoder.post_layernorm):
@@ -212,7 +216,7 @@ def test_impossible_weight_is_refused(model, pixel_values, weight):
 
 
 def test_weight_without_the_projection_says_what_to_call(model, pixel_values):
-    with pytest.raises(ValueError, match="Call `set_zero_shot_weight` first"):
+    with pytest.raises(ValueError, match="Call `set_zero_shot_weight` or `load_visual_projection` first"):
         model(pixel_values, zero_shot_weight=0.5)
 
 
@@ -232,6 +236,25 @@ def test_projection_that_cannot_be_had_is_named(model, tiny_clip, tmp_path):
 def test_weight_for_a_checkpoint_without_the_projection_is_refused(tiny_dist):
     with pytest.raises(ValueError, match="lacks 1 of the weights.*visual_projection"):
         DiSTForVideoClassification.from_pretrained(tiny_dist, zero_shot_weight=0.5)
+
+
+def test_weight_of_0_needs_no_projection(model, tmp_path, pixel_values):
+    expected = model(pixel_values).logits
+    model.config.backbone = None
+    model.set_zero_shot_weight(0)
+    model.set_class_names(list("abc"), class_embeds=model.classifier.class_embeds, zero_shot_weight=0)
+    assert model.classifier.visual_projection is None and model.config.zero_shot_weight is None
+    model.save_pretrained(tmp_path)
+    assert torch.equal(DiSTForVideoClassification.from_pretrained(tmp_path)(pixel_values).logits, expected)
+    with pytest.raises(ValueError, match="names no backbone"):
+        model.load_visual_projection()
+
+
+def test_weight_of_0_keeps_a_projection_that_is_there(model, pixel_values):
+    model.set_zero_shot_weight(0.5)
+    model.set_zero_shot_weight(0)
+    assert model.config.zero_shot_weight == 0
+    assert not torch.equal(model(pixel_values, zero_shot_weight=0.5).logits, model(pixel_values).logits)
 
 
 def test_linear_head_takes_no_part(tiny_clip, pixel_values):
@@ -301,6 +324,29 @@ def test_repository_without_a_tokenizer_is_named(tiny_clip, tmp_path, pixel_valu
     assert not torch.equal(logits[:, 0], logits[:, 1])
 
 
+@pytest.fixture
+def bare_tokenizer(tiny_clip, tmp_path):
+    """A folder of OpenAI's two files alone, which the auto class does not take for a tokenizer."""
+    vocabulary = json.loads((Path(tiny_clip) / "tokenizer.json").read_text())["model"]
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "vocab.json").write_text(json.dumps(vocabulary["vocab"]))
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in vocabulary["merges"]]
+    (tmp_path / "bare" / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    with pytest.raises((OSError, ValueError)):
+        AutoTokenizer.from_pretrained(tmp_path / "bare")
+    return str(tmp_path / "bare")
+
+
+def test_tokenizer_of_two_files_alone_is_taken(model, tiny_dist, bare_tokenizer, video, tmp_path):
+    expected = model.embed_class_names(LABELS)
+    assert torch.equal(model.embed_class_names(LABELS, tokenizer=bare_tokenizer), expected)
+    scores = pipeline(TASK, model=tiny_dist, tokenizer=bare_tokenizer)(video, candidate_labels=LABELS)
+    assert scores == pipeline(TASK, model=tiny_dist)(video, candidate_labels=LABELS)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OSError, match="holds no tokenizer"):
+        model.embed_class_names(LABELS, tokenizer=tmp_path / "empty")
+
+
 # The pipeline
 
 
@@ -333,6 +379,65 @@ def test_pipeline_options_reach_the_model(tiny_dist, video):
     # Nothing of one call stays for the next.
     assert len(classifier(video)) == 3
     assert classifier(video, candidate_labels=["x", "y"])[0]["label"] in ("x", "y")
+
+
+def test_pipeline_goes_by_the_models_own_weight_if_that_is_not_0(tiny_dist, video):
+    model = DiSTForVideoClassification.from_pretrained(tiny_dist)
+    processor = AutoVideoProcessor.from_pretrained(tiny_dist)
+    classifier = pipeline(TASK, model=model, video_processor=processor, candidate_labels=LABELS)
+    for own, expected in ((None, 0.5), (0, 0.5), (0.2, 0.2), (1, 1)):
+        model.config.zero_shot_weight = None
+        if own is not None:
+            model.set_zero_shot_weight(own)
+        assert classifier(video) == classifier(video, zero_shot_weight=expected)
+    assert classifier(video) != classifier(video, zero_shot_weight=0.5)
+
+
+def test_pipeline_loads_what_it_needs_as_it_was_told(tiny_dist, video, monkeypatch):
+    seen = {}
+
+    def watch(name):
+        own = getattr(DiSTForVideoClassification, name)
+
+        def load(self, *args, **kwargs):
+            seen.setdefault(name, kwargs)
+            return own(self, *args, **kwargs)
+
+        monkeypatch.setattr(DiSTForVideoClassification, name, load)
+
+    watch("load_text_encoder")
+    watch("load_visual_projection")
+    download_kwargs = {"token": "secret", "cache_dir": "cache"}
+    classifier = pipeline(TASK, model=tiny_dist, local_files_only=True, download_kwargs=download_kwargs)
+    classifier(video, candidate_labels=LABELS)
+    expected = {"token": "secret", "cache_dir": "cache", "local_files_only": True}
+    assert seen == {"load_text_encoder": expected, "load_visual_projection": expected}
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+def test_pipeline_takes_a_url(tiny_dist, video, monkeypatch):
+    classifier = pipeline(TASK, model=tiny_dist, candidate_labels=LABELS)
+    expected = classifier(video)  # all that is not the video is loaded by now
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=os.path.dirname(video)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    huggingface_hub.close_session()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert classifier(f"{address}/{os.path.basename(video)}") == expected
+        with pytest.raises(VideoDecodingError, match=f"{address}/missing.mp4"):
+            classifier(f"{address}/missing.mp4")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        huggingface_hub.close_session()
 
 
 def test_pipeline_takes_lists_in_batches_and_generators(tiny_dist, video, short_video):
@@ -387,7 +492,7 @@ def test_pipeline_with_a_text_encoder_of_its_own(tiny_dist, tiny_clip, video, tm
     """For a model that holds its backbone and names none."""
     model = DiSTForVideoClassification.from_pretrained(tiny_dist)
     expected = pipeline(TASK, model=tiny_dist)(video, candidate_labels=LABELS)
-    model.set_zero_shot_weight(0)
+    model.load_visual_projection()
     model.config.backbone = None
     model.save_pretrained(tmp_path)
     AutoVideoProcessor.from_pretrained(tiny_dist).save_pretrained(tmp_path)
@@ -403,7 +508,7 @@ def test_pipeline_with_a_text_encoder_of_its_own(tiny_dist, tiny_clip, video, tm
 
 def test_pipeline_says_what_is_wrong(tiny_dist, tiny_clip, video, tmp_path):
     classifier = pipeline(TASK, model=tiny_dist)
-    with pytest.raises(ValueError, match="needs `candidate_labels`"):
+    with pytest.raises(ValueError, match='needs `candidate_labels`.*"video-classification"'):
         classifier(video)
     with pytest.raises(ValueError, match="list of strings, got the string 'a, b'"):
         classifier(video, candidate_labels="a, b")
