@@ -692,7 +692,8 @@ class FrozenBackboneModel(PreTrainedModel):
                 As in [`~FrozenBackboneModel.save_pretrained`].
             publishing_kwargs:
                 What else `modeling_dist.hub.publish` takes: `backbone` (the Hub id of a backbone that lies in a folder here),
-                `processor`, `metrics`, `training_settings`, `license`, `dry_run`. A model that was loaded as remote code
+                `backbone_revision`, `processor`, `metrics`, `authors_metrics`, `paper_checkpoint`, `training_settings`,
+                `license`, `dry_run`. A model that was loaded as remote code
                 takes none of these: it has no more than its own files at hand, and uploads weights, configuration and code.
 
         Returns:
