@@ -25,9 +25,10 @@ from transformers import AutoModel, pipeline
 from transformers.utils import logging
 
 import modeling_dist  # noqa: F401 registers the model with the auto classes
-from modeling_dist import VideoDecodingError
+from modeling_dist.command_line import exit_with_message
 from modeling_dist.motion_dataset import PANS, make_motion_dataset
 from modeling_dist.testing import make_tiny_clip
+from modeling_dist.video_decoding_dist import decode_video
 
 
 EXAMPLES = Path(__file__).resolve().parent
@@ -63,6 +64,9 @@ def main():
     args = parser.parse_args()
     if args.output is not None and args.output.exists() and any(args.output.iterdir()):
         parser.error(f"--output {args.output} is not empty; choose a new folder.")
+    if args.video is not None:
+        with exit_with_message():
+            decode_video(args.video, lambda total_num_frames, fps: [0])  # before minutes of training
     logging.disable_progress_bar()
     started = time.perf_counter()
 
@@ -92,11 +96,8 @@ def main():
             if video is None:
                 continue
             print(f"\n{video}")
-            try:
-                for prediction in classifier(str(video), top_k=2):
-                    print(f"  {prediction['score']:7.2%}  {prediction['label']}")
-            except VideoDecodingError as error:
-                raise SystemExit(str(error)) from None
+            for prediction in classifier(str(video), top_k=2):
+                print(f"  {prediction['score']:7.2%}  {prediction['label']}")
         if args.video is not None:
             print("(The model knows these four motions only.)")
 

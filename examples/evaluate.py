@@ -21,9 +21,7 @@ of every video, and plots of the confusion matrix and of each class's accuracy.
 """
 
 import argparse
-import json
 import logging
-import os
 import statistics
 import sys
 from pathlib import Path
@@ -36,11 +34,12 @@ import datasets
 import torch
 import transformers
 from accelerate import Accelerator
+from accelerate.logging import get_logger
 from datasets import Dataset
 from transformers import AutoModelForVideoClassification, AutoVideoProcessor
 
 from modeling_dist.command_line import HelpFormatter, exit_with_message
-from modeling_dist.data import VALIDATION_SPLITS, load_videos
+from modeling_dist.data import VALIDATION_SPLITS, load_videos, video_name
 from modeling_dist.evaluation import (
     compute_metrics,
     compute_split_metrics,
@@ -49,6 +48,9 @@ from modeling_dist.evaluation import (
     write_report,
 )
 from modeling_dist.official_splits import OFFICIAL_SPLITS, load_official_splits
+
+
+logger = get_logger(__name__)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -120,21 +122,19 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def was_split_at_random(args: argparse.Namespace) -> bool:
-    """Whether the model was trained on a random part of this very dataset, so that most of it is no test."""
-    path = Path(args.model) / "training_settings.json"
-    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if (
-        settings.get("validation")
-        or settings.get("validation_split")
-        or not os.path.exists(settings.get("dataset") or "")
-    ):
-        return False
-    if not os.path.exists(args.dataset) or not os.path.samefile(settings["dataset"], args.dataset):
-        return False
-    return not os.path.isdir(args.dataset) or not any(
-        os.path.isdir(os.path.join(args.dataset, name)) for name in VALIDATION_SPLITS
-    )
+def find_held_out(model: str, videos: Dataset) -> list[int]:
+    """
+    The rows that training has set aside for validation, where all of them are among these videos and others are as well;
+    else all rows. The list of them lies beside the model that training has saved, or beside the folder of its best one.
+    """
+    rows = list(range(len(videos)))
+    for folder in (Path(model), Path(model).resolve().parent):
+        path = folder / "validation.csv"
+        if path.is_file():
+            held_out = {video_name(row["video"]) for row in load_videos(path)}
+            found = [row for row in rows if video_name(videos[row]["video"]) in held_out]
+            return found if len(found) == len(held_out) else rows
+    return rows
 
 
 def load_dataset(
@@ -143,15 +143,10 @@ def load_dataset(
     """The videos, and the rows of each of the official splits where the dataset has such."""
     if args.dataset_format in OFFICIAL_SPLITS:
         return load_official_splits(args.dataset_format, args.dataset, args.video_root, class_names)
-    source, split = args.dataset, args.split or VALIDATION_SPLITS
-    held_out = Path(args.model) / "validation.csv"
-    if args.split is None and held_out.is_file() and was_split_at_random(args):
-        print(f"{source} has no split for validation: evaluating on what training has set aside, {held_out}.")
-        return load_videos(held_out, class_names=class_names, exclude=args.exclude), None
     videos = load_videos(
-        source,
+        args.dataset,
         format=args.dataset_format,
-        split=split,
+        split=args.split or VALIDATION_SPLITS,
         video_root=args.video_root,
         class_names=class_names,
         video_column=args.video_column,
@@ -160,6 +155,11 @@ def load_dataset(
         revision=args.dataset_revision,
         exclude=args.exclude,
     )
+    if args.split is None:
+        held_out = find_held_out(args.model, videos)
+        if len(held_out) < len(videos):
+            logger.warning(f"Evaluating on the {len(held_out)} of {len(videos)} videos that training has set aside.")
+            videos = videos.select(held_out)
     return videos, None
 
 

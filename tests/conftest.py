@@ -12,6 +12,7 @@ import transformers
 from transformers.utils.logging import disable_progress_bar
 
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
+from modeling_dist.hub import export_code
 from modeling_dist.testing import make_tiny_clip, moving_square, tiny_config_kwargs, write_video
 
 
@@ -40,6 +41,16 @@ def tiny_dist(tiny_clip, tmp_path_factory):
     model.save_pretrained(folder)
     DiSTVideoProcessor(num_frames=8, size=32, crop_size=32).save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def standalone(tiny_dist, tmp_path_factory):
+    """A folder with the code beside the weights."""
+    folder = tmp_path_factory.mktemp("standalone")
+    DiSTForVideoClassification.from_pretrained(tiny_dist).save_pretrained(folder)
+    DiSTVideoProcessor.from_pretrained(tiny_dist).save_pretrained(folder)
+    export_code(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModel, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
+from without_package import HIDE_PACKAGE
 
-from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor, VideoDecodingError
+from modeling_dist import DiSTConfig, DiSTVideoProcessor, VideoDecodingError
 from modeling_dist.hub import CODE_FILES, export_code
 
 
@@ -77,25 +78,7 @@ def test_unreadable_video_is_named(tiny_dist, tmp_path):
         classifier(str(broken))
 
 
-@pytest.fixture(scope="module")
-def standalone(tiny_dist, tmp_path_factory):
-    """A folder with the code beside the weights."""
-    folder = tmp_path_factory.mktemp("standalone")
-    DiSTForVideoClassification.from_pretrained(tiny_dist).save_pretrained(folder)
-    AutoVideoProcessor.from_pretrained(tiny_dist).save_pretrained(folder)
-    export_code(folder)
-    return folder
-
-
 REMOTE = """
-import sys
-
-class Hide:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "modeling_dist":
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Hide())
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
 
@@ -121,7 +104,7 @@ print("classified", predictions[0][0]["label"])
 
 
 def assert_works_without_the_package(folder, video, short_video, tmp_path):
-    code = REMOTE.format(arguments=(str(folder), video, short_video, str(tmp_path / "resaved")))
+    code = HIDE_PACKAGE + REMOTE.format(arguments=(str(folder), video, short_video, str(tmp_path / "resaved")))
     result = run_python(code, tmp_path, HF_HOME=str(tmp_path / "home"), HF_HUB_OFFLINE="1")
     assert result.returncode == 0 and "classified" in result.stdout, result.stderr
     assert "Error" not in result.stderr
@@ -185,6 +168,17 @@ def test_export_needs_a_model_and_a_processor(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no video processor"):
         export_code(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["config.json"]
+
+
+def test_demo_refuses_a_bad_video_before_it_trains(tmp_path):
+    (tmp_path / "bad.mp4").write_text("not a video")
+    command = [sys.executable, str(ROOT / "examples" / "demo.py"), "--output", str(tmp_path / "out"), "--video"]
+    for name in ("bad.mp4", "nowhere.mp4"):
+        result = subprocess.run(
+            [*command, name], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        )
+        assert result.returncode == 1 and name in result.stderr and "Traceback" not in result.stderr
+        assert not (tmp_path / "out").exists()
 
 
 def test_demo_goes_all_the_way(video, tmp_path):

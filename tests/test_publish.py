@@ -11,6 +11,7 @@ import torch
 from hub_server import HubClient, LoopbackHub
 from huggingface_hub import ModelCard
 from safetensors.torch import load, load_file
+from without_package import HIDE_PACKAGE
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor
 from modeling_dist.hub import AUTO_MAP, CODE_FILES, PIPELINE_FILES, publish
@@ -24,17 +25,6 @@ ROOT = Path(__file__).parent.parent
 PUBLISH = "import runpy, sys; sys.argv[0] = 'publish.py'; runpy.run_path({!r}, run_name='__main__')".format(
     str(ROOT / "examples" / "publish.py")
 )
-# Whether or not the package is installed where the tests run.
-HIDE_PACKAGE = """
-import sys
-
-class Hide:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "modeling_dist":
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Hide())
-"""
 FILES = {
     *CODE_FILES,
     *PIPELINE_FILES,

@@ -387,18 +387,21 @@ def test_checkpoint_may_be_given_by_a_relative_path(plain_run, options, tmp_path
     assert [path.name for path in list_checkpoints(copy)] == ["checkpoint-21", "checkpoint-28"]
 
 
-def test_evaluation_of_a_randomly_split_dataset_uses_what_was_set_aside(options, videos, tmp_path, in_process, capsys):
+def test_evaluation_of_a_randomly_split_dataset_uses_what_was_set_aside(options, videos, tmp_path, in_process, caplog):
     dataset = ("--dataset", videos / "validation")
     fraction = ("--validation_fraction", "0.4", "--num_epochs", "1", "--warmup_epochs", "0")
     in_process("train.py", *options, *PLAIN, *dataset, *fraction, "--output_dir", tmp_path)
     trained = read_json(tmp_path / "metrics.json")
-    capsys.readouterr()
-    in_process("evaluate.py", "--model", tmp_path, *dataset, "--num_clips", "2", "--num_workers", "0")
-    assert "what training has set aside" in capsys.readouterr().out
-    evaluated = read_json(tmp_path / "evaluation" / "metrics.json")
-    assert evaluated["num_videos"] == trained["num_videos"] < NUM_VALIDATION
-    assert evaluated["confusion_matrix"] == read_json(tmp_path / "evaluation" / "metrics.json")["confusion_matrix"]
-    assert evaluated["loss"] == pytest.approx(trained["loss"], rel=1e-4)
+    for model in (tmp_path, tmp_path / "best_model"):
+        in_process("evaluate.py", "--model", model, *dataset, "--num_clips", "2", "--num_workers", "0")
+        evaluated = read_json(model / "evaluation" / "metrics.json")
+        assert evaluated["num_videos"] == trained["num_videos"] < NUM_VALIDATION
+        assert evaluated["confusion_matrix"] == trained["confusion_matrix"]
+        assert evaluated["loss"] == pytest.approx(trained["loss"], rel=1e-4)
+    assert f"on the {trained['num_videos']} of {NUM_VALIDATION} videos that training has set aside" in caplog.text
+
+    in_process("evaluate.py", "--model", tmp_path, "--dataset", videos, "--split", "validation", "--num_workers", "0")
+    assert read_json(tmp_path / "evaluation" / "metrics.json")["num_videos"] == NUM_VALIDATION  # as asked for
 
 
 def test_linear_head_of_other_classes_is_a_new_one(options, plain_run, tmp_path, in_process):

@@ -25,6 +25,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
     pipeline,
 )
+from without_package import HIDE_PACKAGE
 
 from modeling_dist import (
     DiSTConfig,
@@ -530,25 +531,7 @@ def test_pipeline_says_what_is_wrong(tiny_dist, tiny_clip, video, tmp_path):
 # As remote code
 
 
-@pytest.fixture(scope="module")
-def standalone(tiny_dist, tmp_path_factory):
-    """A folder with the code beside the weights."""
-    folder = tmp_path_factory.mktemp("standalone")
-    DiSTForVideoClassification.from_pretrained(tiny_dist).save_pretrained(folder)
-    AutoVideoProcessor.from_pretrained(tiny_dist).save_pretrained(folder)
-    export_code(folder)
-    return folder
-
-
 REMOTE = """
-import sys
-
-class Hide:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "modeling_dist":
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Hide())
 import json
 from transformers import pipeline
 
@@ -567,7 +550,7 @@ def test_pipeline_works_without_the_package(standalone, tiny_dist, video, tmp_pa
     arguments = (str(standalone), video, str(tmp_path / "resaved"), LABELS)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     result = subprocess.run(
-        [sys.executable, "-c", REMOTE.format(arguments=arguments)],
+        [sys.executable, "-c", HIDE_PACKAGE + REMOTE.format(arguments=arguments)],
         cwd=tmp_path,
         env={**environment, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"},
         capture_output=True,
