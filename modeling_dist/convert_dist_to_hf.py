@@ -18,7 +18,6 @@ import os
 import pickle
 import pickletools
 import re
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -950,8 +949,6 @@ def _save(model: DiSTForVideoClassification, folder: str):
     config, size = model.config, model.config.vision_config.image_size
     model.save_pretrained(folder)
     DiSTVideoProcessor(num_frames=config.num_frames, size=size, crop_size=size).save_pretrained(folder)
-    for weights in Path(folder).glob("*.safetensors"):  # which safetensors lets nobody else read
-        shutil.copymode(os.path.join(folder, "config.json"), weights)
 
 
 def _load_and_check(

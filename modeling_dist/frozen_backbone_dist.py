@@ -23,6 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers import CLIPVisionConfig, CLIPVisionModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_utils import load_state_dict
 from transformers.utils import (
+    CONFIG_NAME,
     SAFE_WEIGHTS_INDEX_NAME,
     SAFE_WEIGHTS_NAME,
     WEIGHTS_INDEX_NAME,
@@ -628,9 +629,12 @@ class FrozenBackboneModel(PreTrainedModel):
             if not is_unchanged:
                 self.config.backbone_fingerprint = None
             super().save_pretrained(aside, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
-            written = os.listdir(aside)
+            written = sorted(os.listdir(aside), key=CONFIG_NAME.__eq__)
             for name in written:
-                os.replace(os.path.join(aside, name), os.path.join(save_directory, name))
+                path = os.path.join(aside, name)
+                if name.endswith(".safetensors") and CONFIG_NAME in written:
+                    shutil.copymode(os.path.join(aside, CONFIG_NAME), path)  # safetensors lets nobody else read it
+                os.replace(path, os.path.join(save_directory, name))
         except BaseException as error:
             self.config.backbone_fingerprint = fingerprint
             # safetensors has an error of its own for files that cannot be written.

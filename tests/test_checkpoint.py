@@ -682,3 +682,11 @@ def test_trainer_saves_and_resumes_without_a_warning(tiny_dist, tmp_path, log):
     assert_close(dict(resumed.model.state_dict()), expected)
     assert resumed.predict(RandomVideos()).predictions.shape == (4, 3)  # the logits alone
     assert not [name for name in saved_names(tmp_path / "checkpoint-2") if "spatial_encoder" in name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no such permissions")
+def test_whoever_may_read_the_configuration_may_read_the_weights(tiny_dist, tmp_path):
+    DiSTForVideoClassification.from_pretrained(tiny_dist).save_pretrained(tmp_path, max_shard_size="200KB")
+    shards = list(tmp_path.glob("*.safetensors"))
+    assert len(shards) > 1
+    assert {path.stat().st_mode for path in shards} == {(tmp_path / "config.json").stat().st_mode}
