@@ -74,13 +74,13 @@ from transformers import CLIPVisionModel
 from transformers.utils import logging
 
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
-from modeling_dist.augmentation import BatchMixing, ClipAugmentation
-from modeling_dist.clips import TrainingBatches, TrainingClips, collate_clips, make_loader, seed_from
-from modeling_dist.data import load_videos, video_source
-from modeling_dist.motion_dataset import make_motion_dataset
-from modeling_dist.optimization import parameter_groups
+from modeling_dist.data.augmentation import BatchMixing, ClipAugmentation
+from modeling_dist.data.loading import TrainingBatches, TrainingClips, collate_clips, make_loader, seed_from
+from modeling_dist.data.motion_dataset import make_motion_dataset
+from modeling_dist.data.sources import load_videos, video_source
 from modeling_dist.testing import make_tiny_clip, write_video
-from modeling_dist.training_settings import TrainingSettings
+from modeling_dist.training.optimization import parameter_groups
+from modeling_dist.training.settings import TrainingSettings
 from modeling_dist.video_decoding_dist import DECODERS, available_decoders
 
 

@@ -26,7 +26,7 @@ from transformers.utils import logging
 
 import modeling_dist  # noqa: F401 registers the model with the auto classes
 from modeling_dist.command_line import exit_with_message
-from modeling_dist.motion_dataset import PANS, make_motion_dataset
+from modeling_dist.data.motion_dataset import PANS, make_motion_dataset
 from modeling_dist.testing import make_tiny_clip
 from modeling_dist.video_decoding_dist import decode_video
 

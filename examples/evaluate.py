@@ -39,15 +39,15 @@ from datasets import Dataset
 from transformers import AutoModelForVideoClassification, AutoVideoProcessor
 
 from modeling_dist.command_line import HelpFormatter, exit_with_message
-from modeling_dist.data import VALIDATION_SPLITS, load_videos, video_name
-from modeling_dist.evaluation import (
+from modeling_dist.data.official_splits import OFFICIAL_SPLITS, load_official_splits
+from modeling_dist.data.sources import VALIDATION_SPLITS, load_videos, video_name
+from modeling_dist.evaluation.prediction import (
     compute_metrics,
     compute_split_metrics,
     describe_protocol,
     predict_videos,
     write_report,
 )
-from modeling_dist.official_splits import OFFICIAL_SPLITS, load_official_splits
 
 
 logger = get_logger(__name__)

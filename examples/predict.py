@@ -32,10 +32,10 @@ from datasets import Dataset, Video
 from tqdm.auto import tqdm
 from transformers import AutoModelForVideoClassification, AutoVideoProcessor
 
-from modeling_dist.clips import EvaluationBatches, EvaluationViews, collate_views, make_loader
 from modeling_dist.command_line import HelpFormatter, exit_with_message
-from modeling_dist.data import find_videos
-from modeling_dist.evaluation import predict_views
+from modeling_dist.data.loading import EvaluationBatches, EvaluationViews, collate_views, make_loader
+from modeling_dist.data.sources import find_videos
+from modeling_dist.evaluation.prediction import predict_views
 
 
 def parse_arguments() -> argparse.Namespace:

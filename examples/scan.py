@@ -17,8 +17,8 @@ import csv
 import os
 from pathlib import Path
 
-from modeling_dist.data import load_videos
-from modeling_dist.scanning import scan_videos
+from modeling_dist.data.scanning import scan_videos
+from modeling_dist.data.sources import load_videos
 
 
 def main():

@@ -49,17 +49,23 @@ from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor
-from modeling_dist.augmentation import BatchMixing, ClipAugmentation, parse_label_pairs
-from modeling_dist.clips import TrainingBatches, TrainingClips, collate_clips, make_loader, seed_from
 from modeling_dist.command_line import exit_with_message
-from modeling_dist.data import hash_videos, load_train_and_validation, video_name, write_video_list
-from modeling_dist.evaluation import compute_metrics, describe_protocol, predict_videos, write_metrics, write_report
+from modeling_dist.data.augmentation import BatchMixing, ClipAugmentation, parse_label_pairs
+from modeling_dist.data.loading import TrainingBatches, TrainingClips, collate_clips, make_loader, seed_from
+from modeling_dist.data.sources import hash_videos, load_train_and_validation, video_name, write_video_list
+from modeling_dist.evaluation.plots import plot_training_curves
+from modeling_dist.evaluation.prediction import (
+    compute_metrics,
+    describe_protocol,
+    predict_videos,
+    write_metrics,
+    write_report,
+)
 from modeling_dist.hub import publish
-from modeling_dist.optimization import cosine_schedule, parameter_groups
-from modeling_dist.plots import plot_training_curves
-from modeling_dist.training_checkpoint import load_checkpoint, read_training_state, save_checkpoint
-from modeling_dist.training_run import check_same_run, clear_output_dir, find_start
-from modeling_dist.training_settings import TrainingSettings, parse_settings
+from modeling_dist.training.checkpoint import load_checkpoint, read_training_state, save_checkpoint
+from modeling_dist.training.optimization import cosine_schedule, parameter_groups
+from modeling_dist.training.output_dir import check_same_run, clear_output_dir, find_start
+from modeling_dist.training.settings import TrainingSettings, parse_settings
 
 
 logger = get_logger(__name__, log_level="INFO")

@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Writes the model cards of the paper's nine checkpoints, from the table in modeling_dist/model_card.py and the template of
+"""Writes the model cards of the paper's nine checkpoints, from the table in modeling_dist/hub/card.py and the template of
 every published model.
 
     python model_cards/make.py
@@ -18,7 +18,7 @@ from huggingface_hub import ModelCard
 from transformers import CLIPVisionConfig
 
 from modeling_dist import DiSTConfig, DiSTVideoProcessor
-from modeling_dist.model_card import PAPER_CHECKPOINTS, PaperCheckpoint, make_model_card
+from modeling_dist.hub.card import PAPER_CHECKPOINTS, PaperCheckpoint, make_model_card
 
 
 L14 = {

@@ -30,10 +30,10 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 from transformers.utils import logging
 
 from .configuration_dist import DiSTConfig
+from .data.lists import read_class_names
 from .frozen_backbone_dist import fingerprint_weights, read_checkpoint, select_weights
 from .modeling_dist import DiSTForVideoClassification
 from .reference_dist import ReferenceCLIPBlock, ReferenceDiST
-from .video_lists import read_class_names
 from .video_processing_dist import DiSTVideoProcessor
 
 

@@ -14,9 +14,9 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from modeling_dist import DiSTForVideoClassification
-from modeling_dist.optimization import cosine_schedule, parameter_groups
 from modeling_dist.testing import tiny_config_kwargs
-from modeling_dist.training_checkpoint import load_checkpoint, save_checkpoint, tunable_state_dict
+from modeling_dist.training.checkpoint import load_checkpoint, save_checkpoint, tunable_state_dict
+from modeling_dist.training.optimization import cosine_schedule, parameter_groups
 
 
 class Run:

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification
-from modeling_dist.augmentation import BatchMixing, ClipAugmentation, parse_label_pairs
+from modeling_dist.data.augmentation import BatchMixing, ClipAugmentation, parse_label_pairs
 
 
 MEAN, STD = (0.48, 0.45, 0.40), (0.26, 0.25, 0.27)

@@ -8,8 +8,8 @@ from datasets import Dataset, Features
 from torch.testing import assert_close
 
 from modeling_dist import DiSTVideoProcessor, VideoDecodingError
-from modeling_dist.augmentation import ClipAugmentation
-from modeling_dist.clips import (
+from modeling_dist.data.augmentation import ClipAugmentation
+from modeling_dist.data.loading import (
     EvaluationBatches,
     EvaluationViews,
     TrainingBatches,
@@ -19,7 +19,7 @@ from modeling_dist.clips import (
     make_loader,
     seed_from,
 )
-from modeling_dist.data import load_videos
+from modeling_dist.data.sources import load_videos
 from modeling_dist.testing import moving_square, write_video
 
 

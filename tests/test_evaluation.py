@@ -11,10 +11,10 @@ from accelerate import Accelerator
 from PIL import Image
 from torch.testing import assert_close
 
-import modeling_dist.evaluation
+import modeling_dist.evaluation.prediction
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor, VideoDecodingError
-from modeling_dist.data import hash_videos, load_videos
-from modeling_dist.evaluation import (
+from modeling_dist.data.sources import hash_videos, load_videos
+from modeling_dist.evaluation.prediction import (
     Predictions,
     compute_metrics,
     describe_protocol,
@@ -191,13 +191,15 @@ def test_processes_together_classify_every_video_once_and_all_get_the_results(
             next(places).extend(share)
             return share
 
-        monkeypatch.setattr(modeling_dist.evaluation, "gather_object", give)
+        monkeypatch.setattr(modeling_dist.evaluation.prediction, "gather_object", give)
         with pytest.raises(RuntimeError, match="to be classified once each"):  # with its own share alone
             predict_videos(model, dataset, processor, processes(count, index), **options)
 
     for index in range(count):
         places = iter(shares)
-        monkeypatch.setattr(modeling_dist.evaluation, "gather_object", lambda share, places=places: list(next(places)))
+        monkeypatch.setattr(
+            modeling_dist.evaluation.prediction, "gather_object", lambda share, places=places: list(next(places))
+        )
         found = predict_videos(model, dataset, processor, processes(count, index), **options)
         assert found.indices == expected.indices and found.unreadable == expected.unreadable
         assert list(found.unreadable) == sorted(found.unreadable)
@@ -235,7 +237,7 @@ def test_video_that_does_not_come_back_once_is_an_error(model, processor, accele
     def gather(share):
         return share[1:] if fault == "lost" else share + share[:1]
 
-    monkeypatch.setattr(modeling_dist.evaluation, "gather_object", gather)
+    monkeypatch.setattr(modeling_dist.evaluation.prediction, "gather_object", gather)
     with pytest.raises(RuntimeError, match="5 videos were to be classified once each, and [46] came back"):
         predict_videos(model, videos, processor, accelerator, num_clips=1)
 

@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 
 import modeling_dist
-from modeling_dist.metrics import classification_metrics, confusion_matrix, top_k_accuracy, write_predictions
-from modeling_dist.topk_accuracy.topk_accuracy import TopKAccuracy
+from modeling_dist.evaluation.metrics import (
+    classification_metrics,
+    confusion_matrix,
+    top_k_accuracy,
+    write_predictions,
+)
+from modeling_dist.evaluation.topk_accuracy.topk_accuracy import TopKAccuracy
 
 
-MODULE = Path(modeling_dist.__file__).parent / "topk_accuracy"
+MODULE = Path(modeling_dist.__file__).parent / "evaluation" / "topk_accuracy"
 
 # Five videos, three classes: right, second, third (a tie with a lower class before it), a tie won by the lower class, right.
 SCORES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.4, 0.5, 0.4], [0.4, 0.4, 0.2], [0.1, 0.2, 0.7]])
@@ -292,7 +297,7 @@ def test_metrics_need_no_writable_cache(tmp_path):
     (tmp_path / "file").touch()
     code = """if True:
         import numpy as np
-        from modeling_dist.metrics import classification_metrics, write_predictions
+        from modeling_dist.evaluation.metrics import classification_metrics, write_predictions
         print(classification_metrics(np.eye(3), [0, 1, 1], ["a", "b", "c"])["top1"])
         write_predictions("p.parquet", ["v"], [0], np.ones((1, 1)), ["a"])
     """

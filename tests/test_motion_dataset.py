@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modeling_dist import motion_dataset
-from modeling_dist.motion_dataset import (
+from modeling_dist.data import motion_dataset
+from modeling_dist.data.motion_dataset import (
     MOTIONS,
     PANS,
     SWAYS,

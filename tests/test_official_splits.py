@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from modeling_dist.motion_dataset import moving_texture
-from modeling_dist.official_splits import class_name_in_words, load_official_splits
+from modeling_dist.data.motion_dataset import moving_texture
+from modeling_dist.data.official_splits import class_name_in_words, load_official_splits
 from modeling_dist.testing import write_video
 
 

@@ -3,8 +3,8 @@ import torch
 from torch.testing import assert_close
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification
-from modeling_dist.optimization import cosine_schedule, learning_rate_at, parameter_groups
-from modeling_dist.training_settings import RECIPES, TrainingSettings
+from modeling_dist.training.optimization import cosine_schedule, learning_rate_at, parameter_groups
+from modeling_dist.training.settings import RECIPES, TrainingSettings
 
 
 # Kinetics-400, 256 clips: epoch, iteration of 100, learning rate. 3.2e-4 · (cos(π e / 36) + 1) / 2 from epoch 6 on, before

@@ -12,8 +12,8 @@ from PIL import Image
 # Before matplotlib is imported: it keeps its list of fonts in the user's home otherwise.
 os.environ.setdefault("MPLCONFIGDIR", tempfile.mkdtemp())
 
-from modeling_dist import plots
-from modeling_dist.plots import (
+from modeling_dist.evaluation import plots
+from modeling_dist.evaluation.plots import (
     confusion_matrix_figure,
     per_class_accuracy_figure,
     plot_confusion_matrix,
@@ -284,7 +284,7 @@ def test_missing_matplotlib_is_said_with_what_to_do(monkeypatch):
             raise ImportError("No module named 'matplotlib'")
         return original(name, *args, **kwargs)
 
-    monkeypatch.delitem(sys.modules, "modeling_dist.plots")
+    monkeypatch.delitem(sys.modules, "modeling_dist.evaluation.plots")
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
     with pytest.raises(ImportError, match="pip install matplotlib"):
-        importlib.import_module("modeling_dist.plots")
+        importlib.import_module("modeling_dist.evaluation.plots")

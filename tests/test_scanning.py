@@ -11,9 +11,9 @@ import datasets
 import pytest
 import torch
 
-import modeling_dist.scanning
-from modeling_dist.data import load_videos, video_name
-from modeling_dist.scanning import VideoProblem, scan_videos
+import modeling_dist.data.scanning
+from modeling_dist.data.scanning import VideoProblem, scan_videos
+from modeling_dist.data.sources import load_videos, video_name
 
 
 SCAN = Path(__file__).parent.parent / "examples" / "scan.py"
@@ -49,21 +49,21 @@ def test_scan_finds_what_is_wrong(messy, num_workers, full):
 
 def test_scan_decodes_what_an_evaluation_takes_or_everything(video, tmp_path, monkeypatch):
     taken = []
-    decode = modeling_dist.scanning.decode_video
+    decode = modeling_dist.data.scanning.decode_video
 
     def record(source, choose_frames, decoder):
         decoded = decode(source, choose_frames, decoder)
         taken.append(decoded.frame_indices)
         return decoded
 
-    monkeypatch.setattr(modeling_dist.scanning, "decode_video", record)
+    monkeypatch.setattr(modeling_dist.data.scanning, "decode_video", record)
     (tmp_path / "list.txt").write_text(f"{video} 0")
     dataset = load_videos(tmp_path / "list.txt")
     assert scan_videos(dataset, num_frames=4, progress=False) == []
     # Three clips take the thirds of four segments of ten frames.
     assert taken == [[3, 7, 10, 13, 17, 20, 23, 27, 30, 33, 37, 39]]
     taken.clear()
-    monkeypatch.setattr(modeling_dist.scanning, "BYTES_PER_PIECE", 15 * 48 * 64 * 3)
+    monkeypatch.setattr(modeling_dist.data.scanning, "BYTES_PER_PIECE", 15 * 48 * 64 * 3)
     assert scan_videos(dataset, num_frames=4, full=True, progress=False) == []
     assert taken == [[0], list(range(15)), list(range(15, 30)), list(range(30, 40))]
 
@@ -71,14 +71,14 @@ def test_scan_decodes_what_an_evaluation_takes_or_everything(video, tmp_path, mo
 @pytest.mark.skipif(sys.platform == "win32", reason="workers are forked")
 @pytest.mark.parametrize("end", ["signal", "exit"])
 def test_a_video_that_ends_the_worker_is_reported_and_the_rest_is_scanned(messy, monkeypatch, end):
-    decode = modeling_dist.scanning.decode_video
+    decode = modeling_dist.data.scanning.decode_video
 
     def crash(source, *args):
         if "text" in source or "short" in source:
             os.kill(os.getpid(), signal.SIGKILL) if end == "signal" else os._exit(1)
         return decode(source, *args)
 
-    monkeypatch.setattr(modeling_dist.scanning, "decode_video", crash)
+    monkeypatch.setattr(modeling_dist.data.scanning, "decode_video", crash)
     problems = scan_videos(load_videos(messy), num_frames=8, num_workers=2, progress=False)
     assert [(problem.index, problem.problem) for problem in problems] == [(i, "unreadable") for i in (1, 2, 3, 5)]
     assert ["ended the process" in problem.reason for problem in problems] == [True, False, False, True]
@@ -89,7 +89,7 @@ def test_a_mistake_of_the_scan_itself_is_not_a_videos_fault(messy, monkeypatch, 
     def fail(*args):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(modeling_dist.scanning, "decode_video", fail)
+    monkeypatch.setattr(modeling_dist.data.scanning, "decode_video", fail)
     # How long the loader waits for its worker when it is thrown away.
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
     with pytest.raises(RuntimeError, match="a bug"):

@@ -22,9 +22,9 @@ from safetensors.torch import load_file
 from transformers import pipeline
 
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
-from modeling_dist.motion_dataset import PANS, make_motion_dataset
+from modeling_dist.data.motion_dataset import PANS, make_motion_dataset
 from modeling_dist.testing import moving_square, write_video
-from modeling_dist.training_checkpoint import find_checkpoint, list_checkpoints
+from modeling_dist.training.checkpoint import find_checkpoint, list_checkpoints
 
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,10 +12,10 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from modeling_dist import DiSTForVideoClassification, training_checkpoint
-from modeling_dist.optimization import cosine_schedule, parameter_groups
+from modeling_dist import DiSTForVideoClassification
 from modeling_dist.testing import tiny_config_kwargs
-from modeling_dist.training_checkpoint import (
+from modeling_dist.training import checkpoint as training_checkpoint
+from modeling_dist.training.checkpoint import (
     find_checkpoint,
     list_checkpoints,
     load_checkpoint,
@@ -23,6 +23,7 @@ from modeling_dist.training_checkpoint import (
     remove_incomplete,
     save_checkpoint,
 )
+from modeling_dist.training.optimization import cosine_schedule, parameter_groups
 
 
 @pytest.fixture

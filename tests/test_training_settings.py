@@ -5,7 +5,7 @@ import os
 import pytest
 
 from modeling_dist import DiSTConfig
-from modeling_dist.training_settings import RECIPES, TrainingSettings, parse_settings, read_recipe
+from modeling_dist.training.settings import RECIPES, TrainingSettings, parse_settings, read_recipe
 
 
 NEEDED = ["--dataset", "videos", "--output_dir", "out"]

@@ -28,7 +28,7 @@ Returns:
     `dict`: `top{k}` for every k, a fraction in [0, 1].
 
 Examples:
-    >>> metric = evaluate.load("modeling_dist/topk_accuracy")
+    >>> metric = evaluate.load("modeling_dist/evaluation/topk_accuracy")
     >>> metric.compute(predictions=[[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], references=[1, 2], k=[1, 2])
     {'top1': 0.5, 'top2': 1.0}
 """

@@ -13,12 +13,12 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from .clips import EvaluationBatches, EvaluationViews, collate_views, make_loader
-from .data import hash_videos, video_name
+from ..data.loading import EvaluationBatches, EvaluationViews, collate_views, make_loader
+from ..data.sources import hash_videos, video_name
+from ..video_decoding_dist import VideoDecodingError
+from ..video_processing_dist import DiSTVideoProcessor
 from .metrics import classification_metrics, confusion_matrix, write_predictions
 from .plots import plot_confusion_matrix, plot_per_class_accuracy
-from .video_decoding_dist import VideoDecodingError
-from .video_processing_dist import DiSTVideoProcessor
 
 
 METRICS_NAME = "metrics.json"

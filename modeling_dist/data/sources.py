@@ -28,8 +28,8 @@ from datasets import (
 )
 from transformers.utils import logging
 
-from .video_decoding_dist import VideoDecodingError
-from .video_lists import (
+from ..video_decoding_dist import VideoDecodingError
+from .lists import (
     LABEL_COLUMNS,
     VIDEO_COLUMNS,
     VIDEO_EXTENSIONS,
@@ -563,7 +563,7 @@ def load_videos(
             What relative paths start from; by default the folder of the list.
         class_names (`list[str]`, `str` or `os.PathLike`, *optional*):
             The class names in the order of their indices, or a file of them, see
-            [`~modeling_dist.video_lists.read_class_names`]. By default a
+            [`~modeling_dist.data.lists.read_class_names`]. By default a
             dataset's own, or the label words in alphabetical order; integers are named by their digits.
         video_column, label_column (`str`, *optional*):
             Columns of a CSV or JSON file or a dataset, where they do not have usual names.

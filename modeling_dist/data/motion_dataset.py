@@ -2,7 +2,7 @@
 """
 Generated videos that need time to be understood: random textures that pan, zoom or rotate, a folder per class.
 
-    python -m modeling_dist.motion_dataset --output motions
+    python -m modeling_dist.data.motion_dataset --output motions
 
 No frame tells the class: the distribution of a single frame is the same in all classes and at all times. Every class has
 its time reversal as another class, so that neither do all frames of a video tell these two apart without their order. Pans
@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import numpy as np
 from transformers.utils import logging
 
-from .testing import write_video
+from ..testing import write_video
 
 
 # What the content of the picture does: how fast it goes right and down, grows, and turns clockwise.
@@ -221,7 +221,7 @@ def _check_at_least(least: int, **values: int):
 def main(arguments: list[str] | None = None):
     """The command; `arguments` are those of the command line by default."""
     parser = argparse.ArgumentParser(
-        prog="python -m modeling_dist.motion_dataset",
+        prog="python -m modeling_dist.data.motion_dataset",
         description="Writes videos of random textures in motion: a folder per class in train/ and in validation/.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

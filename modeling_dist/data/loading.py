@@ -15,9 +15,9 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers.video_utils import VideoMetadata
 
-from .data import video_source
-from .video_decoding_dist import VideoDecodingError, decode_video
-from .video_processing_dist import DiSTVideoProcessor
+from ..video_decoding_dist import VideoDecodingError, decode_video
+from ..video_processing_dist import DiSTVideoProcessor
+from .sources import video_source
 
 
 def seed_from(*keys: int) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from transformers import HfArgumentParser
 
-from .command_line import HelpFormatter
-from .video_decoding_dist import DECODERS
+from ..command_line import HelpFormatter
+from ..video_decoding_dist import DECODERS
 
 
 def _option(default, description: str):

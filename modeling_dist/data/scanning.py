@@ -13,9 +13,9 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .data import video_name, video_source
-from .video_decoding_dist import VideoDecodingError, decode_video
-from .video_processing_dist import segment_frame_indices
+from ..video_decoding_dist import VideoDecodingError, decode_video
+from ..video_processing_dist import segment_frame_indices
+from .sources import video_name, video_source
 
 
 # The paper evaluates three clips of a video; the last one reaches to its last frame.
@@ -33,7 +33,7 @@ class VideoProblem:
         index (`int`):
             Its row in the dataset.
         video (`str`):
-            Its name, see [`~modeling_dist.data.video_name`].
+            Its name, see [`~modeling_dist.data.sources.video_name`].
         problem (`"unreadable"` or `"too short"`):
             A video that is too short, with fewer frames than the model takes, can be used all the same: frames repeat.
         reason (`str`):
@@ -97,7 +97,7 @@ def scan_videos(
 
     Args:
         dataset (`datasets.Dataset`):
-            As [`~modeling_dist.data.load_videos`] gives it.
+            As [`~modeling_dist.data.sources.load_videos`] gives it.
         num_frames (`int`):
             Frames that the model takes.
         full (`bool`, defaults to `False`):

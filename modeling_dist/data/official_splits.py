@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, Video
 
-from .video_lists import read_class_names
+from .lists import read_class_names
 
 
 OFFICIAL_SPLITS = ("ucf101", "hmdb51")

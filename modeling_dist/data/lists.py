@@ -2,7 +2,7 @@
 """Reads the files that say which videos there are and what they show: lists of paths and labels, and lists of class names.
 
 A list of videos is a CSV or TSV file, JSON or JSON Lines, a text file with a path and a label per line, as those of Kinetics,
-or a JSON file of Something-Something V2. `modeling_dist.data` makes datasets of what is read here.
+or a JSON file of Something-Something V2. `modeling_dist.data.sources` makes datasets of what is read here.
 """
 
 import csv
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 # Class names in the order of the labels, by the name of the dataset.
-LABELS_FOLDER = Path(__file__).with_name("labels")
+LABELS_FOLDER = Path(__file__).parents[1] / "labels"
 VIDEO_EXTENSIONS = (
     *(".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".f4v"),
     *(".3gp", ".ogv", ".ts", ".mts", ".m2ts", ".vob"),

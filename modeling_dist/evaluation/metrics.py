@@ -58,7 +58,7 @@ def _as_class_names(class_names: Sequence[str], num_classes: int) -> list[str]:
 def top_k_accuracy(scores: np.ndarray, labels: Sequence[int], k: list[int]) -> dict[str, float]:
     """
     The share of videos whose class is among the k with the highest scores, by the `evaluate` module in
-    `modeling_dist/topk_accuracy`.
+    `modeling_dist/evaluation/topk_accuracy`.
 
     Args:
         scores (`np.ndarray` of shape `(videos, classes)`):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from .training_checkpoint import find_checkpoint, list_checkpoints, remove_incomplete
-from .training_settings import TrainingSettings
+from .checkpoint import find_checkpoint, list_checkpoints, remove_incomplete
+from .settings import TrainingSettings
 
 
 logger = logging.get_logger(__name__)

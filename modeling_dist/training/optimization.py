@@ -6,7 +6,7 @@ import math
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from .frozen_backbone_dist import FrozenBackboneModel
+from ..frozen_backbone_dist import FrozenBackboneModel
 
 
 # Learned tokens and positional embeddings, of DiST and, where it is trained too, of CLIP.

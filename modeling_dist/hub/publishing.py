@@ -21,8 +21,8 @@ from transformers.utils import (
     logging,
 )
 
-from .configuration_dist import DiSTConfig
-from .frozen_backbone_dist import (
+from ..configuration_dist import DiSTConfig
+from ..frozen_backbone_dist import (
     BACKBONE_MODULE,
     commit_files,
     explain_interruption,
@@ -34,9 +34,9 @@ from .frozen_backbone_dist import (
     same_weights,
     select_weights,
 )
-from .model_card import PAPER_CHECKPOINTS, is_generated_card, make_model_card
-from .modeling_dist import DiSTForVideoClassification, DiSTModel
-from .video_processing_dist import DiSTVideoProcessor
+from ..modeling_dist import DiSTForVideoClassification, DiSTModel
+from ..video_processing_dist import DiSTVideoProcessor
+from .card import PAPER_CHECKPOINTS, is_generated_card, make_model_card
 
 
 logger = logging.get_logger(__name__)
@@ -96,7 +96,7 @@ def export_code(folder: str | os.PathLike) -> list[str]:
         settings[path] = _read_json(path)
     written = []
     for name in (*CODE_FILES, *PIPELINE_FILES):
-        written.append(shutil.copy(Path(__file__).with_name(name), folder / name))
+        written.append(shutil.copy(Path(__file__).parents[1] / name, folder / name))
     for path, content in settings.items():
         content["auto_map"] = (
             AUTO_MAP if path.name == CONFIG_NAME else {"AutoVideoProcessor": AUTO_MAP["AutoVideoProcessor"]}

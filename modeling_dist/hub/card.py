@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from .configuration_dist import DiSTConfig
-from .convert_dist_to_hf import OPENAI_CLIP
-from .modeling_dist import DiSTForVideoClassification, DiSTModel
-from .training_settings import BACKBONES, RECIPES
-from .video_processing_dist import DiSTVideoProcessor
+from ..configuration_dist import DiSTConfig
+from ..convert_dist_to_hf import OPENAI_CLIP
+from ..modeling_dist import DiSTForVideoClassification, DiSTModel
+from ..training.settings import BACKBONES, RECIPES
+from ..video_processing_dist import DiSTVideoProcessor
 
 
-TEMPLATE = Path(__file__).with_name("model_card_template.md")
+TEMPLATE = Path(__file__).with_name("card_template.md")
 
 # What tells a card that nobody has written by hand: this package's, and those that transformers makes.
 _GENERATED = (

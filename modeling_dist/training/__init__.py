@@ -1,0 +1,1 @@
+"""Training: settings, optimization, checkpoints, and the loop."""
