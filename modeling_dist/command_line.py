@@ -1,25 +1,160 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""What the commands of this package have in common."""
+"""What the commands share: options declared as dataclass fields, one spelling of them, and errors as a line of text.
+
+Nothing here imports torch, so that `--help` answers at once.
+"""
 
 import argparse
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+import os
+import sys
+import time
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """The description as it is written, and every option's default."""
+# Set to 1 to see the whole traceback of an error of which a command shows the message alone.
+TRACEBACK_VARIABLE = "MODELING_DIST_TRACEBACK"
+
+Settings = typing.TypeVar("Settings")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    group: str | None = None,
+    choices: Sequence[Any] | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """
+    Declare a field of a settings dataclass as an option of a command.
+
+    Args:
+        default (`Any`):
+            The default value; a list is copied for every instance.
+        help (`str`):
+            A phrase that stands alone.
+        group (`str`, *optional*):
+            Heading in the help, for this field and those after it.
+        choices (`Sequence`, *optional*):
+            The values that are allowed.
+        metavar (`str`, *optional*):
+            What the help calls the value.
+    """
+    metadata = {"help": help, "group": group, "choices": choices, "metavar": metavar}
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves the description as it is, and adds the default of every option that has a telling one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help
+        if action.default not in (None, False, [], argparse.SUPPRESS) and action.nargs != 0:
+            default = " ".join(map(str, action.default)) if isinstance(action.default, list) else action.default
+            text += f" (default: {default})"
+        return text.replace("%", "%%")
+
+
+class Flag(argparse.Action):
+    """`--name` for true and `--no_name` for false."""
+
+    def __init__(self, option_strings: list[str], dest: str, **kwargs):
+        kwargs.pop("nargs", None)
+        super().__init__(option_strings, dest, nargs=0, **kwargs)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, not option_string.startswith("--no_"))
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Takes options in full, with underscores and hyphens alike: `--num_frames`, `--num-frames`."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **{"formatter_class": HelpFormatter, "allow_abbrev": False, **kwargs})
+
+    def parse_known_args(self, args=None, namespace=None):
+        return super().parse_known_args(self.with_underscores(sys.argv[1:] if args is None else args), namespace)
+
+    def with_underscores(self, arguments: Sequence[str]) -> list[str]:
+        """Return the arguments with the options that this parser knows spelled as it does."""
+        spelled = []
+        for argument in arguments:
+            name, equals, value = str(argument).partition("=")
+            known = f"--{name[2:].replace('-', '_')}"
+            is_known = name.startswith("--") and known in self._option_string_actions
+            spelled.append(f"{known}{equals}{value}" if is_known else str(argument))
+        return spelled
+
+
+def add_options(parser: argparse.ArgumentParser, settings_class: type):
+    """Add the fields of a dataclass that [`option`] declares to a parser, in their groups."""
+    hints = typing.get_type_hints(settings_class)
+    group = parser
+    groups: dict[str, Any] = {}
+    for field in dataclasses.fields(settings_class):
+        if "help" not in field.metadata:
+            continue
+        title = field.metadata["group"]
+        if title is not None:
+            if title not in groups:
+                groups[title] = parser.add_argument_group(title)
+            group = groups[title]
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        kwargs = {"default": default, "help": field.metadata["help"]}
+        value_type, is_list = _value_type(hints[field.name])
+        names = [f"--{field.name}"]
+        if value_type is bool:
+            names.append(f"--no_{field.name}")
+            kwargs["action"] = Flag
+        else:
+            kwargs |= {"type": value_type, "choices": field.metadata["choices"], "metavar": field.metadata["metavar"]}
+            kwargs["nargs"] = "+" if is_list else None
+        group.add_argument(*names, **kwargs)
+
+
+def _value_type(hint: Any) -> tuple[type, bool]:
+    """The type that one value is read as, and whether there can be several; from `int`, `int | None`, `list[int]`, …"""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+    if typing.get_origin(hint) is list:
+        return typing.get_args(hint)[0], True
+    return hint, False
+
+
+def parse_options(
+    settings_class: type[Settings], parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
+) -> Settings:
+    """Return the settings that a command line gives, with a parser to which [`add_options`] has added them."""
+    namespace = vars(parser.parse_args(arguments))
+    names = {field.name for field in dataclasses.fields(settings_class)}
+    values = {name: value for name, value in namespace.items() if name in names}
+    return settings_class(
+        **{name: list(value) if isinstance(value, list) else value for name, value in values.items()}
+    )
 
 
 @contextlib.contextmanager
 def exit_with_message() -> Iterator[None]:
     """
-    Ends the command with the message of an error instead of a traceback, around what reads the user's files and options:
-    there, a `ValueError` or an `OSError` says what was given and what to do.
+    End the process with the message of an error instead of a traceback: a `ValueError` or an `OSError` of this package
+    says what was given and what to do.
     """
     try:
         yield
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from error
+    except (ValueError, OSError, FloatingPointError) as error:
+        if os.environ.get(TRACEBACK_VARIABLE) == "1":
+            raise
+        if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+            # The first process mostly meets the same error and says so; the launcher then ends this one.
+            time.sleep(5)
+        raise SystemExit(f"{type(error).__name__}: {error}") from None
 
 
-__all__ = ["HelpFormatter", "exit_with_message"]
+__all__ = ["ArgumentParser", "HelpFormatter", "add_options", "exit_with_message", "option", "parse_options"]
