@@ -1,23 +1,33 @@
 """DiST for transformers: video classification with a frozen CLIP (https://arxiv.org/abs/2309.07911)."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForVideoClassification, AutoVideoProcessor
-from transformers.pipelines import PIPELINE_REGISTRY
+import sys
+from pathlib import Path
 
-from .configuration_dist import DiSTConfig
-from .modeling_dist import DiSTForVideoClassification, DiSTModel, DiSTPreTrainedModel
-from .video_decoding_dist import VideoDecodingError
-from .video_processing_dist import DiSTVideoProcessor
-from .zero_shot_pipeline_dist import ZeroShotVideoClassificationPipeline
+from .lazy_exports import lazy_exports
 
 
-AutoConfig.register(DiSTConfig.model_type, DiSTConfig, exist_ok=True)
-AutoModel.register(DiSTConfig, DiSTModel, exist_ok=True)
-AutoModelForVideoClassification.register(DiSTConfig, DiSTForVideoClassification, exist_ok=True)
-AutoVideoProcessor.register(DiSTConfig, DiSTVideoProcessor, exist_ok=True)
-PIPELINE_REGISTRY.register_pipeline(
-    "zero-shot-video-classification",
-    pipeline_class=ZeroShotVideoClassificationPipeline,
-    pt_model=AutoModelForVideoClassification,
-    type="multimodal",
-)
-DiSTConfig.knows_pipelines = True
+# The command imports what it needs when it needs it, so that `modeling-dist --help` does not wait for torch. Everybody
+# else who imports this package expects it to register its classes.
+_arguments = sys.orig_argv
+_is_module = "-m" in _arguments and _arguments[_arguments.index("-m") + 1 :][:1] == [__name__]
+
+if _is_module or Path(sys.argv[0]).stem == "modeling-dist":
+    __getattr__, __dir__, __all__ = lazy_exports(
+        __name__,
+        {
+            "auto_classes": (
+                *("DiSTConfig", "DiSTForVideoClassification", "DiSTModel", "DiSTPreTrainedModel"),
+                *("DiSTVideoProcessor", "VideoDecodingError", "ZeroShotVideoClassificationPipeline"),
+            )
+        },
+    )
+else:
+    from .auto_classes import (
+        DiSTConfig,
+        DiSTForVideoClassification,
+        DiSTModel,
+        DiSTPreTrainedModel,
+        DiSTVideoProcessor,
+        VideoDecodingError,
+        ZeroShotVideoClassificationPipeline,
+    )
