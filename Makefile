@@ -1,11 +1,12 @@
-# make demo     classify a video (VIDEO=path for one of yours)
+# make demo     train, evaluate and classify in miniature (VIDEO=path adds one of yours, OUTPUT=folder keeps it elsewhere)
 # make test     run the tests
-# make quality  check format and lint;  make style  mend them
-# Each makes the environment in $(VENV) first; VENV=folder uses another one.
+# make quality  check format and lint;  make style  fix them
+# Each creates the environment in $(VENV) first; VENV=folder uses another one.
 
 PYTHON ?= python3.11
 VENV ?= .venv
 VIDEO ?=
+OUTPUT ?= demo
 
 INSTALLED := $(VENV)/.modeling_dist
 RUN := $(VENV)/bin/python
@@ -13,7 +14,7 @@ RUN := $(VENV)/bin/python
 .PHONY: demo test quality style
 
 demo: $(INSTALLED)
-	$(RUN) examples/demo.py $(if $(VIDEO),--video "$(VIDEO)")
+	$(VENV)/bin/modeling-dist demo --output "$(OUTPUT)" $(if $(VIDEO),--video "$(VIDEO)")
 
 test: $(INSTALLED)
 	$(RUN) -m pytest

@@ -6,12 +6,15 @@ from pathlib import Path
 from .lazy_exports import lazy_exports
 
 
+def _is_run_as_command() -> bool:
+    """Whether this process is `modeling-dist …` or `python -m modeling_dist …`."""
+    module = sys.orig_argv[sys.orig_argv.index("-m") + 1 :][:1] if "-m" in sys.orig_argv else []
+    return module == [__name__] or Path((sys.argv or [""])[0]).stem == "modeling-dist"
+
+
 # The command imports what it needs when it needs it, so that `modeling-dist --help` does not wait for torch. Everybody
 # else who imports this package expects it to register its classes.
-_arguments = sys.orig_argv
-_is_module = "-m" in _arguments and _arguments[_arguments.index("-m") + 1 :][:1] == [__name__]
-
-if _is_module or Path(sys.argv[0]).stem == "modeling-dist":
+if _is_run_as_command():
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
         {

@@ -131,7 +131,10 @@ def _value_type(hint: Any) -> tuple[type, bool]:
 def parse_options(
     settings_class: type[Settings], parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
 ) -> Settings:
-    """Return the settings that a command line gives, with a parser to which [`add_options`] has added them."""
+    """
+    Return the settings that a command line gives, with a parser to which [`add_options`] has added them. Settings that
+    their own `check()` refuses, with a `ValueError`, end the process as any mistake on the command line does.
+    """
     namespace = vars(parser.parse_args(arguments))
     names = {field.name for field in dataclasses.fields(settings_class)}
     values = {name: value for name, value in namespace.items() if name in names}

@@ -1,0 +1,55 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""
+Classify a video, or all videos in a folder, into a table or JSON lines.
+
+    modeling-dist predict --model my-dist --videos video.mp4
+    modeling-dist predict --model org/dist-vitb16-k400 --videos folder/ --output predictions.csv --top_k 3
+    modeling-dist predict --model my-dist --videos a.mp4 b.mkv https://example.org/c.mp4 --output predictions.jsonl
+
+Into classes of your own, zero-shot, averaged with CLIP's own predictions for single frames:
+
+    modeling-dist predict --model org/dist-vitb16-k400 --videos folder/ --candidate_labels "feeding ducks" "scoring a goal"
+
+Results are written as they come, to a file whose name ends in .incomplete until all of them are there. A video that cannot
+be read gets a line with the reason; the others are classified all the same, and the exit status is then 1.
+"""
+
+import sys
+
+from ..command_line import ArgumentParser, add_options, exit_with_message, parse_options
+from ..evaluation.settings import PredictionSettings
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of the prediction options."""
+    parser = ArgumentParser(
+        prog="modeling-dist predict", usage="%(prog)s --model MODEL --videos VIDEO … [options]", description=__doc__
+    )
+    add_options(parser, PredictionSettings)
+    return parser
+
+
+def main(arguments: list[str] | None = None):
+    """Classify the videos, print their classes or write them, and exit with 1 if any video cannot be read."""
+    settings = parse_options(PredictionSettings, make_parser(), arguments)
+
+    from tqdm.auto import tqdm
+
+    from ..evaluation.file_predictions import predict_files
+
+    def show(record: dict):
+        lines = [f"  {item['score']:7.2%}  {item['label']}" for item in record.get("predictions", [])]
+        if "error" in record:
+            lines.append(f"  {record['error']}")
+        tqdm.write("\n".join([record["video"], *lines]))
+
+    with exit_with_message():
+        num_classified, num_failed = predict_files(settings, show=show if settings.output is None else None)
+    if settings.output is not None or num_failed:
+        print(f"{num_classified} videos classified, {num_failed} could not be read.", file=sys.stderr)
+    if num_failed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

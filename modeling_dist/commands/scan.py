@@ -1,0 +1,41 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""
+Find the videos of a dataset that cannot be read, and those with fewer frames than the model takes.
+
+    modeling-dist scan --dataset videos/ --num_frames 16 --output problems.csv
+    modeling-dist scan --dataset kinetics/train.txt --video_root /data/kinetics --num_frames 16 --output problems.csv
+    modeling-dist scan --dataset owner/name --split train --num_frames 32 --full --output problems.csv
+
+The frames that an evaluation takes are decoded from every video, or all of its frames with --full. The result is a CSV file
+with the columns video, problem ("unreadable" or "too short") and reason, which training and evaluation take as --exclude.
+A video that is too short can still be used, its frames repeat: delete its line to keep it.
+"""
+
+from ..command_line import ArgumentParser, add_options, exit_with_message, parse_options
+from ..data.settings import ScanSettings
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of the scan's options."""
+    parser = ArgumentParser(
+        prog="modeling-dist scan",
+        usage="%(prog)s --dataset DATASET --num_frames N --output FILE [options]",
+        description=__doc__,
+    )
+    add_options(parser, ScanSettings)
+    return parser
+
+
+def main(arguments: list[str] | None = None):
+    """Scan a dataset, write what is wrong with it, and print how many videos are good."""
+    settings = parse_options(ScanSettings, make_parser(), arguments)
+
+    from ..data.scanning import scan
+
+    with exit_with_message():
+        report = scan(settings)
+    print(f"{report.describe()}: {settings.output}")
+
+
+if __name__ == "__main__":
+    main()
