@@ -29,9 +29,9 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModel
 from transformers.utils import logging
 
+from .checkpoint_dist import fingerprint_weights, read_checkpoint, select_weights
 from .configuration_dist import DiSTConfig
 from .data.lists import read_class_names
-from .frozen_backbone_dist import fingerprint_weights, read_checkpoint, select_weights
 from .modeling_dist import DiSTForVideoClassification
 from .reference_dist import ReferenceCLIPBlock, ReferenceDiST
 from .video_processing_dist import DiSTVideoProcessor

@@ -8,7 +8,6 @@ weights are still those.
 
 import contextlib
 import dataclasses
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -20,146 +19,23 @@ from collections.abc import Collection, Iterator
 import torch
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError
-from transformers import CLIPVisionConfig, CLIPVisionModel, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_utils import load_state_dict
-from transformers.utils import (
-    CONFIG_NAME,
-    SAFE_WEIGHTS_INDEX_NAME,
-    SAFE_WEIGHTS_NAME,
-    WEIGHTS_INDEX_NAME,
-    WEIGHTS_NAME,
-    cached_file,
-    logging,
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import CONFIG_NAME, logging
+
+from .checkpoint_dist import (
+    BACKBONE_MODULE,
+    Backbone,
+    fingerprint_weights,
+    in_backbone,
+    read_checkpoint,
+    same_samples,
+    sample_weights,
+    select_backbone,
+    shorten,
 )
-from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_files
 
 
 logger = logging.get_logger(__name__)
-
-BACKBONE_MODULE = "spatial_encoder"
-
-
-def in_backbone(name: str) -> bool:
-    """Whether a parameter or buffer of that name belongs to the backbone."""
-    return BACKBONE_MODULE in name.split(".")
-
-
-def read_checkpoint(
-    folder_or_id: str, variant: str | None = None, use_safetensors: bool | None = None, **download_kwargs
-) -> tuple[dict[str, torch.Tensor], str | None]:
-    """
-    The tensors of a checkpoint in a folder or on the Hub, safetensors before pickles, sharded or not.
-
-    Args:
-        folder_or_id (`str`):
-            Local folder or Hub id.
-        variant, use_safetensors:
-            As in `PreTrainedModel.from_pretrained`.
-        download_kwargs:
-            `revision`, `subfolder`, `cache_dir`, `force_download`, `local_files_only`, `proxies`, `token`.
-
-    Returns:
-        `tuple[dict[str, torch.Tensor], str | None]`: The tensors, mapped from the files until they are used, and the
-        commit that they come from (`None` for a folder).
-
-    Raises:
-        OSError: If there is no such checkpoint, or it cannot be read.
-    """
-    names = []
-    if use_safetensors is not False:
-        names += [SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME]
-    if not use_safetensors:
-        names += [WEIGHTS_NAME, WEIGHTS_INDEX_NAME]
-    if variant is not None:
-        names = [f"{stem}.{variant}.{suffix}" for stem, suffix in (name.rsplit(".", 1) for name in names)]
-    for name in names:
-        path = cached_file(folder_or_id, name, _raise_exceptions_for_missing_entries=False, **download_kwargs)
-        if path is not None:
-            break
-    else:
-        raise OSError(
-            f"{folder_or_id} holds no weights: none of {', '.join(names)} is there, or, for a repository on the Hub, none "
-            "is in the cache and the Hub cannot be reached."
-        )
-    paths = [path]
-    if path.endswith(".json"):
-        paths, _ = get_checkpoint_shard_files(folder_or_id, path, **download_kwargs)
-    tensors = {}
-    for path in paths:
-        try:
-            tensors.update(load_state_dict(path))
-        except Exception as error:
-            raise OSError(f"{path} cannot be read as a checkpoint; it may be truncated. ({error})") from error
-    return tensors, extract_commit_hash(path, None)
-
-
-def select_weights(
-    tensors: dict[str, torch.Tensor], source: str, model_class: type[PreTrainedModel], config: PreTrainedConfig
-) -> dict[str, torch.Tensor]:
-    """
-    The weights of one part of CLIP, under the names that its class has.
-
-    Args:
-        tensors (`dict[str, torch.Tensor]`):
-            A checkpoint of the whole CLIP, or of that part.
-        source (`str`):
-            Where it comes from, for the error.
-        model_class (`type[PreTrainedModel]`), config (`PreTrainedConfig`):
-            The part: `CLIPVisionModel` or `CLIPTextModelWithProjection`.
-
-    Raises:
-        ValueError: If tensors are missing or have another shape.
-    """
-    with torch.device("meta"):
-        expected = model_class(config).state_dict()
-    if model_class is CLIPVisionModel:
-        tensors = {name.removeprefix("vision_model."): tensor for name, tensor in tensors.items()}
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in tensors and tensors[name].shape != tensor.shape
-    ]
-    if problems:
-        raise ValueError(
-            f"`{source}` holds no complete {model_class.__name__} of the sizes that the configuration gives: "
-            f"{_some(problems)}."
-        )
-    return {name: tensors[name] for name in expected}
-
-
-def _some(items: list[str], limit: int = 8) -> str:
-    return "; ".join(items[:limit]) + (f"; and {len(items) - limit} more" if len(items) > limit else "")
-
-
-def sample_weights(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-    """A few values of every tensor, in the order of the names: cheap to read, and training changes them all."""
-    samples = []
-    for name in sorted(tensors):
-        tensor = tensors[name].detach()
-        tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # sharded over processes
-        values = tensor.reshape(-1)
-        samples.append(values[:: max(1, values.numel() // 16)].float().cpu())
-    return torch.cat(samples)
-
-
-def _same_sample(sample: torch.Tensor, original: torch.Tensor) -> bool:
-    precisions = (torch.float32, torch.bfloat16, torch.float16)
-    return any(torch.equal(sample, original.to(precision).float()) for precision in precisions)
-
-
-def same_weights(tensors: dict[str, torch.Tensor], originals: dict[str, torch.Tensor]) -> bool:
-    """Whether a sample of the values says that the first are the second, maybe in a lower precision."""
-    return tensors.keys() == originals.keys() and _same_sample(sample_weights(tensors), sample_weights(originals))
-
-
-def fingerprint_weights(tensors: dict[str, torch.Tensor]) -> str:
-    """Checksum of the names, the shapes and a sample of the values."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(f"{name}{tuple(tensors[name].shape)}".encode())
-    digest.update(sample_weights(tensors).numpy().tobytes())
-    return digest.hexdigest()[:32]
 
 
 def _stale_weights(present: Collection[str], written: Collection[str], variant: str | None = None) -> list[str]:
@@ -401,19 +277,16 @@ class FrozenBackboneModel(PreTrainedModel):
                 f"`from_backbone` takes no {', '.join(unknown)}. Of {cls.config_class.__name__} it takes: "
                 f"{', '.join(sorted(allowed))}."
             )
-        backbone = os.fspath(backbone)
-        vision_config = CLIPVisionConfig.from_pretrained(backbone, **download_kwargs)
-        tensors, commit_hash = read_checkpoint(backbone, **download_kwargs)
-        if "visual_projection.weight" in tensors:
-            vision_config.projection_dim = len(tensors["visual_projection.weight"])
+        backbone = Backbone.read(backbone, **download_kwargs)
+        vision_config = backbone.read_vision_config(**download_kwargs)
         config_kwargs.setdefault("projection_dim", vision_config.projection_dim)
-        config = cls.config_class(vision_config=vision_config, backbone=backbone, **config_kwargs)
-        tensors = select_weights(tensors, backbone, CLIPVisionModel, config.vision_config)
+        config = cls.config_class(vision_config=vision_config, backbone=backbone.name_or_path, **config_kwargs)
+        tensors = backbone.vision_weights(config.vision_config)
         options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
         dtype = torch.float32 if dtype in (None, "auto") else dtype
         model = cls._from_config(config, dtype=dtype, **options)
         model.base_model.spatial_encoder.load_state_dict(tensors)
-        model._remember_backbone(tensors, backbone, commit_hash, fingerprint_weights(tensors))
+        model._remember_backbone(tensors, backbone.name_or_path, backbone.commit_hash, fingerprint_weights(tensors))
         return model.eval()
 
     def _remember_backbone(
@@ -477,9 +350,7 @@ class FrozenBackboneModel(PreTrainedModel):
         is_base_model = not cls.backbone_prefix.startswith(f"{cls.base_model_prefix}.")
         if is_base_model:  # it has no use for the head
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(cls.head_prefix)}
-        backbone_tensors = {
-            name.split(f"{BACKBONE_MODULE}.", 1)[1]: tensor for name, tensor in tensors.items() if in_backbone(name)
-        }
+        backbone_tensors = select_backbone(tensors)
         backbone, commit_hash, fingerprint = config.backbone, config.backbone_revision, config.backbone_fingerprint
         came_along = bool(backbone_tensors)
         if came_along:
@@ -496,7 +367,7 @@ class FrozenBackboneModel(PreTrainedModel):
         missing = sorted(name for name in info["missing_keys"] if not cls._may_be_missing(name))
         if missing:
             raise ValueError(
-                f"{path} lacks {len(missing)} of the weights that its configuration asks for: {_some(missing)}."
+                f"{path} lacks {len(missing)} of the weights that its configuration asks for: {shorten(missing)}."
             )
         model.name_or_path = model.config.name_or_path = path
         model._remember_backbone(backbone_tensors, backbone, commit_hash, fingerprint)
@@ -521,14 +392,14 @@ class FrozenBackboneModel(PreTrainedModel):
             )
         revision = None if os.path.isdir(config.backbone) else config.backbone_revision
         try:
-            tensors, commit_hash = read_checkpoint(config.backbone, revision=revision, **download_kwargs)
+            backbone = Backbone.read(config.backbone, revision=revision, **download_kwargs)
         except OSError as error:
             raise OSError(
                 f"The backbone's weights could not be loaded from `{config.backbone}` (revision {revision or 'main'}). "
                 "If they lie elsewhere, pass `backbone=<folder or Hub id>`, with `backbone_revision` if it is another "
                 f"repository. The cause: {error}"
             ) from error
-        tensors = select_weights(tensors, config.backbone, CLIPVisionModel, config.vision_config)
+        tensors = backbone.vision_weights(config.vision_config)
         fingerprint = fingerprint_weights(tensors)
         if config.backbone_fingerprint not in (None, fingerprint):
             raise ValueError(
@@ -536,7 +407,7 @@ class FrozenBackboneModel(PreTrainedModel):
                 f"weights is {fingerprint}, and the configuration has {config.backbone_fingerprint} (revision "
                 f"{config.backbone_revision}). Pass `backbone=<folder or Hub id>` of the right one."
             )
-        return tensors, commit_hash or revision, fingerprint
+        return tensors, backbone.commit_hash or revision, fingerprint
 
     def save_pretrained(
         self,
@@ -771,13 +642,11 @@ class FrozenBackboneModel(PreTrainedModel):
             return False
         if os.path.isabs(self.config.backbone) and not os.path.isdir(self.config.backbone):
             return False  # a folder that is gone
-        tensors = {
-            name.split(f"{BACKBONE_MODULE}.", 1)[1]: tensor for name, tensor in state_dict.items() if in_backbone(name)
-        }
+        tensors = select_backbone(state_dict)
         if not tensors or any(tensor.is_meta for tensor in tensors.values()):
             # A state dict of the tunable weights alone, or weights offloaded out of reach of training.
             return True
-        return _same_sample(sample_weights(tensors), loaded_sample)
+        return same_samples(sample_weights(tensors), loaded_sample)
 
 
 __all__ = ["FrozenBackboneModel"]

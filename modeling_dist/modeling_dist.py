@@ -30,8 +30,9 @@ from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs, logging
 from transformers.utils.generic import can_return_tuple
 
+from .checkpoint_dist import Backbone, select_weights
 from .configuration_dist import DiSTConfig
-from .frozen_backbone_dist import FrozenBackboneModel, read_checkpoint, select_weights
+from .frozen_backbone_dist import FrozenBackboneModel
 
 
 logger = logging.get_logger(__name__)
@@ -912,13 +913,13 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
                 "This model names no backbone to load CLIP's visual projection from. Pass it to "
                 "`set_zero_shot_weight` as `visual_projection`, or use `zero_shot_weight=0`."
             )
-        tensors, _ = read_checkpoint(source, **self._at_backbone_revision(download_kwargs))
-        if "visual_projection.weight" not in tensors:
+        visual_projection = Backbone.read(source, **self._at_backbone_revision(download_kwargs)).visual_projection
+        if visual_projection is None:
             raise ValueError(
                 f"`{source}` holds no visual projection; it is not a whole CLIP. Pass that of the whole one to "
                 "`set_zero_shot_weight` as `visual_projection`, or use `zero_shot_weight=0`."
             )
-        return tensors["visual_projection.weight"]
+        return visual_projection
 
     def _check_text_head(self, what: str):
         if self.config.head_type != "text":
@@ -959,7 +960,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
             if tokenizer is None:
                 tokenizer, tokenizer_kwargs = source, download_kwargs
             text_config = CLIPTextConfig.from_pretrained(source, **download_kwargs)
-            tensors, _ = read_checkpoint(os.fspath(source), **download_kwargs)
+            tensors = Backbone.read(source, **download_kwargs).tensors
             if "text_projection.weight" in tensors:
                 text_config.projection_dim = len(tensors["text_projection.weight"])
             tensors = select_weights(tensors, source, CLIPTextModelWithProjection, text_config)

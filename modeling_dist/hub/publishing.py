@@ -11,7 +11,6 @@ import torch
 from huggingface_hub import CommitInfo, HfApi
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import CLIPVisionModel
 from transformers.utils import (
     CONFIG_NAME,
     SAFE_WEIGHTS_INDEX_NAME,
@@ -21,19 +20,9 @@ from transformers.utils import (
     logging,
 )
 
+from ..checkpoint_dist import Backbone, in_backbone, same_weights, select_backbone
 from ..configuration_dist import DiSTConfig
-from ..frozen_backbone_dist import (
-    BACKBONE_MODULE,
-    commit_files,
-    explain_interruption,
-    fingerprint_weights,
-    in_backbone,
-    open_repository,
-    read_checkpoint,
-    refuse_local_backbone,
-    same_weights,
-    select_weights,
-)
+from ..frozen_backbone_dist import commit_files, explain_interruption, open_repository, refuse_local_backbone
 from ..modeling_dist import DiSTForVideoClassification, DiSTModel
 from ..video_processing_dist import DiSTVideoProcessor
 from .card import PAPER_CHECKPOINTS, is_generated_card, make_model_card
@@ -45,6 +34,7 @@ MODEL_CARD_NAME = "README.md"
 
 # The files that run as remote code; they import nothing of this package but each other.
 CODE_FILES = (
+    "checkpoint_dist.py",
     "configuration_dist.py",
     "frozen_backbone_dist.py",
     "modeling_dist.py",
@@ -384,9 +374,7 @@ def _check_backbone(
     except ConnectionError:
         reachable = False
     try:
-        tensors, commit_hash = read_checkpoint(
-            backbone, revision=revision, token=api.token, local_files_only=not reachable
-        )
+        found = Backbone.read(backbone, revision=revision, token=api.token, local_files_only=not reachable)
     except OSError:
         if reachable:
             raise
@@ -396,10 +384,9 @@ def _check_backbone(
             backbone,
         )
         return None
-    tensors = select_weights(tensors, backbone, CLIPVisionModel, config.vision_config)
-    fingerprint = fingerprint_weights(tensors)
+    fingerprint = found.fingerprint(config.vision_config)
     if held:
-        is_same = same_weights({name.split(f"{BACKBONE_MODULE}.", 1)[1]: held[name] for name in held}, tensors)
+        is_same = same_weights(select_backbone(held), found.vision_weights(config.vision_config))
     else:
         is_same = config.backbone_fingerprint in (None, fingerprint)
     if not is_same:
@@ -409,7 +396,7 @@ def _check_backbone(
             "repository, or the right commit with `backbone_revision` (`--backbone_revision`), or publish the backbone with "
             "the model by `include_backbone=True` (`--include_backbone`)."
         )
-    return {"backbone_revision": commit_hash, "backbone_fingerprint": fingerprint}
+    return {"backbone_revision": found.commit_hash, "backbone_fingerprint": fingerprint}
 
 
 def _with_variant(name: str, variant: str | None) -> str:
