@@ -15,6 +15,7 @@ import transformers
 from transformers import CLIPVisionConfig
 
 from modeling_dist import DiSTConfig
+from modeling_dist.paper import VISION_SIZES
 
 
 NUM_LABELS = 400
@@ -34,18 +35,9 @@ def make_config(size: str, num_frames: int, num_labels: int = NUM_LABELS) -> DiS
             projection_dim=48,
         )
         sizes = {"integration_dim": 64, "temporal_dim": 16, "num_pooling_layers": 2, "projection_dim": 48}
-    elif size == "base":
-        vision_config, sizes = CLIPVisionConfig(patch_size=16), {}
     else:
-        vision_config = CLIPVisionConfig(
-            hidden_size=1024,
-            intermediate_size=4096,
-            num_hidden_layers=24,
-            num_attention_heads=16,
-            patch_size=14,
-            projection_dim=768,
-        )
-        sizes = {"projection_dim": 768}
+        vision_config = CLIPVisionConfig(**VISION_SIZES[{"base": "b16", "large": "l14"}[size]])
+        sizes = {"projection_dim": vision_config.projection_dim}
     return DiSTConfig(
         vision_config=vision_config, backbone=None, num_frames=num_frames, num_labels=num_labels, **sizes
     )

@@ -27,7 +27,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers.utils import logging
 
 from modeling_dist.hub import publish
-from modeling_dist.hub.card import PAPER_CHECKPOINTS
+from modeling_dist.paper import PAPER_CHECKPOINTS
 
 
 def main():

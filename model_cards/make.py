@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Writes the model cards of the paper's nine checkpoints, from the table in modeling_dist/hub/card.py and the template of
+"""Writes the model cards of the paper's nine checkpoints, from the table in modeling_dist/paper.py and the template of
 every published model.
 
     python model_cards/make.py
@@ -18,30 +18,20 @@ from huggingface_hub import ModelCard
 from transformers import CLIPVisionConfig
 
 from modeling_dist import DiSTConfig, DiSTVideoProcessor
-from modeling_dist.hub.card import PAPER_CHECKPOINTS, PaperCheckpoint, make_model_card
-
-
-L14 = {
-    "hidden_size": 1024,
-    "intermediate_size": 4096,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "patch_size": 14,
-    "projection_dim": 768,
-}
-VISION_CONFIGS = {"b16": {"patch_size": 16}, "l14": L14}
+from modeling_dist.hub.card import make_model_card
+from modeling_dist.paper import BACKBONES, NUM_LABELS, PAPER_CHECKPOINTS, VISION_SIZES, PaperCheckpoint
 
 
 def make_card(checkpoint: PaperCheckpoint, namespace: str) -> ModelCard:
     """The card of one checkpoint."""
-    vision_config = CLIPVisionConfig(**VISION_CONFIGS[checkpoint.architecture])
+    vision_config = CLIPVisionConfig(**VISION_SIZES[checkpoint.architecture])
     config = DiSTConfig(
         vision_config=vision_config,
-        backbone=checkpoint.backbone,
+        backbone=BACKBONES[checkpoint.architecture],
         num_frames=checkpoint.num_frames,
         num_pooling_layers=checkpoint.training_settings["num_pooling_layers"],
         projection_dim=vision_config.projection_dim,
-        num_labels=checkpoint.num_labels,
+        num_labels=NUM_LABELS[checkpoint.dataset],
         architectures=["DiSTForVideoClassification"],
     )
     return make_model_card(

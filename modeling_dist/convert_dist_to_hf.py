@@ -33,6 +33,7 @@ from .checkpoint_dist import fingerprint_weights, read_checkpoint, select_weight
 from .configuration_dist import DiSTConfig
 from .data.lists import read_class_names
 from .modeling_dist import DiSTForVideoClassification
+from .paper import find_openai_clip
 from .reference_dist import ReferenceCLIPBlock, ReferenceDiST
 from .video_processing_dist import DiSTVideoProcessor
 
@@ -49,14 +50,6 @@ OLD_NAMES = {
     "t2s_fuse_nets": "temporal2integration_nets",
     "spatial_nets": "integration_nets",
     "final_temporal_nets": "adapooling_nets",
-}
-
-# OpenAI's CLIP by hidden size, layers, patch size and image size.
-OPENAI_CLIP = {
-    (768, 12, 16, 224): "openai/clip-vit-base-patch16",
-    (768, 12, 32, 224): "openai/clip-vit-base-patch32",
-    (1024, 24, 14, 224): "openai/clip-vit-large-patch14",
-    (1024, 24, 14, 336): "openai/clip-vit-large-patch14-336",
 }
 
 # The width of one attention head in every CLIP of OpenAI's.
@@ -567,8 +560,7 @@ def _find_backbone(
     """The backbone that was asked for, or OpenAI's of these sizes where it can be had, and where there is none, why."""
     if backbone is not None:
         return Backbone.read(os.fspath(backbone), download_kwargs), ""
-    names = ("hidden_size", "num_hidden_layers", "patch_size", "image_size")
-    source = OPENAI_CLIP.get(tuple(vision_sizes[name] for name in names))
+    source = find_openai_clip(vision_sizes)
     asked_for_revision = download_kwargs.get("revision") is not None
     if source is None and asked_for_revision:
         raise ValueError(

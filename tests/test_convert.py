@@ -24,7 +24,7 @@ from transformers import (
     pipeline,
 )
 
-from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor, convert_dist_to_hf
+from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor, convert_dist_to_hf, paper
 from modeling_dist.convert_dist_to_hf import (
     OLD_NAMES,
     PREFIX,
@@ -546,8 +546,8 @@ def test_openais_clip_is_the_default_where_it_is_cached(golden_clip, tmp_path, c
     (repository / "refs" / "main").write_text(commit)
     # The tiny sizes stand in for those of ViT-B/16.
     sizes = {(64, 3, 8, 32): "openai/clip-vit-base-patch16"}
-    assert "openai/clip-vit-base-patch16" == convert_dist_to_hf.OPENAI_CLIP[(768, 12, 16, 224)]
-    monkeypatch.setattr(convert_dist_to_hf, "OPENAI_CLIP", sizes)
+    assert "openai/clip-vit-base-patch16" == paper.OPENAI_CLIP[(768, 12, 16, 224)]
+    monkeypatch.setattr(paper, "OPENAI_CLIP", sizes)
     model, folder, report = convert(cache_dir=tmp_path / "cache")
     assert not holds_backbone(folder)
     assert (model.config.backbone, model.config.backbone_revision) == ("openai/clip-vit-base-patch16", commit)
@@ -562,7 +562,7 @@ def test_revision_that_is_not_there_is_an_error(golden_clip, tmp_path, convert, 
     """Whoever names one does not want to go without the backbone."""
     with pytest.raises(ValueError, match="`revision` is that of the backbone"):
         convert(revision="main")
-    monkeypatch.setattr(convert_dist_to_hf, "OPENAI_CLIP", {(64, 3, 8, 32): "openai/clip-vit-base-patch16"})
+    monkeypatch.setattr(paper, "OPENAI_CLIP", {(64, 3, 8, 32): "openai/clip-vit-base-patch16"})
     with pytest.raises(OSError):
         convert(revision="mian", cache_dir=tmp_path / "cache")
     assert not (tmp_path / "out").exists()

@@ -16,7 +16,8 @@ from without_package import HIDE_PACKAGE
 from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor
 from modeling_dist.data.motion_dataset import make_motion_dataset
 from modeling_dist.hub import AUTO_MAP, CODE_FILES, PIPELINE_FILES, publish
-from modeling_dist.hub.card import PAPER_CHECKPOINTS, RECIPE_SETTINGS, make_model_card
+from modeling_dist.hub.card import RECIPE_SETTINGS, make_model_card
+from modeling_dist.paper import PAPER_CHECKPOINTS
 from modeling_dist.testing import make_tiny_clip
 from modeling_dist.training.settings import TrainingSettings
 
@@ -668,7 +669,7 @@ def test_papers_checkpoint_is_published_by_its_name(tiny_clip, tmp_path, monkeyp
     options = {"include_backbone": True, "dry_run": True, "paper_checkpoint": "dist-vit-b16-8-16f-k400"}
     with pytest.raises(ValueError, match="patch_size=16"):
         publish(tmp_path, "org/name", **options)
-    monkeypatch.setattr("modeling_dist.hub.card.PaperCheckpoint.check", lambda self, config: None)
+    monkeypatch.setattr("modeling_dist.paper.PaperCheckpoint.check", lambda self, config: None)
     publish(tmp_path, "org/name", **options)
     assert "| Top-1 accuracy | 83.6 |" in cards[0].text.split("### The authors' figures")[1]
     assert "have not been measured again with these converted weights" in cards[0].text

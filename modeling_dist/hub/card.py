@@ -3,16 +3,14 @@
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..configuration_dist import DiSTConfig
-from ..convert_dist_to_hf import OPENAI_CLIP
 from ..modeling_dist import DiSTForVideoClassification, DiSTModel
-from ..training.settings import BACKBONES, RECIPES
+from ..paper import DATASET_NAMES, PAPER_URL, RECIPES, find_openai_clip
 from ..video_processing_dist import DiSTVideoProcessor
 
 
@@ -24,17 +22,6 @@ _GENERATED = (
     "This model card has been automatically generated.",
     "This model card has been generated automatically",
 )
-
-# The names that datasets have in their papers.
-DATASET_NAMES = {
-    "hmdb51": "HMDB51",
-    "k400": "Kinetics-400",
-    "k600": "Kinetics-600",
-    "k700": "Kinetics-700",
-    "k710": "Kinetics-710",
-    "ssv2": "Something-Something V2",
-    "ucf101": "UCF101",
-}
 
 METRIC_NAMES = {
     "top1": ("accuracy", "Top-1 accuracy"),
@@ -95,83 +82,6 @@ _REPO_ID = re.compile(rf"(?:{_NAME}/)?{_NAME}")
 _LIST_SUFFIXES = (".csv", ".json", ".jsonl", ".tsv", ".txt", ".parquet")
 
 _NUMBER_WORDS = {2: "two", 3: "three"}
-
-
-@dataclass(frozen=True)
-class PaperCheckpoint:
-    """One of the paper's models, and what the authors report of it, in percent."""
-
-    architecture: str
-    num_frames: int
-    dataset: str
-    top1: float
-    top5: float
-    pretrained_on: str | None = None
-
-    @property
-    def name(self) -> str:
-        pretraining = f"-{self.pretrained_on}" if self.pretrained_on else ""
-        return f"dist-vit-{self.architecture}-{self.num_frames // 2}-{self.num_frames}f{pretraining}-{self.dataset}"
-
-    @property
-    def backbone(self) -> str:
-        return BACKBONES[self.architecture]
-
-    @property
-    def num_labels(self) -> int:
-        return {"k400": 400, "ssv2": 174}[self.dataset]
-
-    @property
-    def metrics(self) -> dict:
-        """The authors' figures, as `metrics.json` has figures."""
-        protocol = {
-            "dataset": self.dataset,
-            "split": "validation",
-            "num_frames": self.num_frames,
-            "num_clips": 3,
-            "num_crops": 1,
-        }
-        return {"top1": round(self.top1 / 100, 6), "top5": round(self.top5 / 100, 6), "protocol": protocol}
-
-    @property
-    def training_settings(self) -> dict:
-        """The paper's, as `training_settings.json` has settings."""
-        recipe = f"{self.dataset}-{self.architecture}-{self.num_frames // 2}"
-        settings = {"dataset": self.dataset, "recipe": recipe, **RECIPES[recipe]}
-        return settings | {"pretrained_on": DATASET_NAMES.get(self.pretrained_on)}
-
-    def check(self, config: DiSTConfig):
-        """
-        Raises:
-            ValueError: If a model of that configuration is not this one.
-        """
-        patch_size = int(self.architecture[1:])
-        for what, expected, given in (
-            ("num_frames", self.num_frames, config.num_frames),
-            ("num_labels", self.num_labels, config.num_labels),
-            ("vision_config.patch_size", patch_size, config.vision_config.patch_size),
-        ):
-            if expected != given:
-                raise ValueError(
-                    f"The paper's {self.name} has {what}={expected}, and this model has {given}. Name the one that it was "
-                    f"converted from: {', '.join(PAPER_CHECKPOINTS)}."
-                )
-
-
-PAPER_CHECKPOINTS = {
-    checkpoint.name: checkpoint
-    for checkpoint in (
-        PaperCheckpoint("b16", 16, "k400", 83.6, 96.3),
-        PaperCheckpoint("b16", 32, "k400", 84.4, 96.7),
-        PaperCheckpoint("b16", 64, "k400", 85.0, 97.0),
-        PaperCheckpoint("l14", 64, "k400", 88.0, 97.9),
-        PaperCheckpoint("l14", 64, "k400", 89.6, 98.4, pretrained_on="k710"),
-        PaperCheckpoint("b16", 16, "ssv2", 68.7, 91.1),
-        PaperCheckpoint("b16", 32, "ssv2", 70.2, 92.0),
-        PaperCheckpoint("b16", 64, "ssv2", 70.9, 92.1),
-        PaperCheckpoint("l14", 64, "ssv2", 73.1, 93.2),
-    )
-}
 
 
 def is_generated_card(path: str | os.PathLike) -> bool:
@@ -238,7 +148,7 @@ def make_model_card(
         for result in _eval_results(
             authors_metrics,
             source_name="The authors' figures (DiST, ICCV 2023)",
-            source_url="https://arxiv.org/abs/2309.07911",
+            source_url=PAPER_URL,
         )
         if result.unique_identifier not in measured_on
     ]
@@ -326,9 +236,7 @@ def _dataset_id(dataset: str | None, dataset_format: str | None = None) -> str |
 
 def _suggest_clip(config: DiSTConfig) -> str:
     """OpenAI's CLIP of the model's sizes, or in words what to give instead."""
-    vision = config.vision_config
-    sizes = (vision.hidden_size, vision.num_hidden_layers, vision.patch_size, vision.image_size)
-    return OPENAI_CLIP.get(sizes, "folder or Hub id of the CLIP that it was trained with")
+    return find_openai_clip(config.vision_config.to_dict()) or "folder or Hub id of the CLIP that it was trained with"
 
 
 def _count_parameters(config: DiSTConfig) -> dict[str, int]:

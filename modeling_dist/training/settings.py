@@ -11,6 +11,7 @@ from pathlib import Path
 from transformers import HfArgumentParser
 
 from ..command_line import HelpFormatter
+from ..paper import RECIPES
 from ..video_decoding_dist import DECODERS
 
 
@@ -213,55 +214,6 @@ class TrainingSettings:
 def _at_least(settings: TrainingSettings, name: str, least: float):
     if getattr(settings, name) < least:
         raise ValueError(f"--{name} must be at least {least}, got {getattr(settings, name)}.")
-
-
-# Section 6 of the design: what all of the paper's runs share, whether or not it is a default here.
-PAPER = {
-    "total_batch_size": 256,
-    "base_learning_rate": 3.2e-4,
-    "base_batch_size": 256,
-    "weight_decay": 1e-4,
-    "adam_beta1": 0.9,
-    "adam_beta2": 0.999,
-    "num_epochs": 36,
-    "warmup_epochs": 6,
-    "warmup_start_learning_rate": 8e-7,
-    "label_smoothing": 0.1,
-    "mixup_alpha": 0.8,
-    "cutmix_alpha": 1.0,
-    "mixing_probability": 1.0,
-    "cutmix_probability": 0.5,
-    "crop_scale": [0.4, 1.0],
-    "crop_ratio": [3 / 4, 4 / 3],
-    "flip_probability": 0.5,
-    "grayscale_probability": 0.2,
-    "color_jitter": [0.4, 0.4, 0.2, 0.1],
-    "color_jitter_probability": 0.0,
-    "frame_sampling": "segment",
-    "head_type": "text",
-    "spatial_frame_stride": 2,
-    "integration_dim": 384,
-    "temporal_dim": 96,
-    "initializer_range": 0.02,
-    "num_clips": 3,
-    "num_crops": 1,
-}
-BACKBONES = {"b16": "openai/clip-vit-base-patch16", "l14": "openai/clip-vit-large-patch14"}
-DATASETS = {
-    "k400": {"num_pooling_layers": 4, "flip_label_pairs": []},
-    "ssv2": {"num_pooling_layers": 2, "flip_label_pairs": ["86:87", "93:94", "166:167"]},
-}
-# Named dataset, backbone, frames that CLIP sees: the rows of the paper's table.
-RECIPES = {
-    f"{dataset}-{backbone}-{num_spatial_frames}": {
-        **PAPER,
-        **DATASETS[dataset],
-        "backbone": BACKBONES[backbone],
-        "num_frames": 2 * num_spatial_frames,
-    }
-    for dataset in DATASETS
-    for backbone, num_spatial_frames in (("b16", 8), ("b16", 16), ("b16", 32), ("l14", 32))
-}
 
 
 def read_recipe(recipe: str) -> dict:
