@@ -75,8 +75,9 @@ from transformers.utils import logging
 
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
 from modeling_dist.data.augmentation import BatchMixing, ClipAugmentation
-from modeling_dist.data.loading import TrainingBatches, TrainingClips, collate_clips, make_loader, seed_from
+from modeling_dist.data.loading import TrainingClips, collate_clips, make_loader
 from modeling_dist.data.motion_dataset import make_motion_dataset
+from modeling_dist.data.samplers import TrainingBatchSampler, seed_from
 from modeling_dist.data.sources import load_videos, video_source
 from modeling_dist.testing import make_tiny_clip, write_video
 from modeling_dist.training.optimization import parameter_groups
@@ -284,8 +285,8 @@ class Contenders:
         self.batches = iter(make_loader(timed_clips, self.make_sampler(), collate_clips))
         self.ready_batch = self.make_batch()[0]
 
-    def make_sampler(self, start: int = 0) -> TrainingBatches:
-        return TrainingBatches(len(self.videos), self.batch_size, self.batches_per_epoch, start=start)
+    def make_sampler(self, start: int = 0) -> TrainingBatchSampler:
+        return TrainingBatchSampler(len(self.videos), self.batch_size, self.batches_per_epoch, start=start)
 
     def make_batch(self) -> tuple[dict, dict[str, float]]:
         decoding, augmentation = self.decoding.seconds, self.augmentation.seconds

@@ -33,7 +33,8 @@ from tqdm.auto import tqdm
 from transformers import AutoModelForVideoClassification, AutoVideoProcessor
 
 from modeling_dist.command_line import HelpFormatter, exit_with_message
-from modeling_dist.data.loading import EvaluationBatches, EvaluationViews, collate_views, make_loader
+from modeling_dist.data.loading import EvaluationViews, collate_views, make_loader
+from modeling_dist.data.samplers import EvaluationBatchSampler
 from modeling_dist.data.sources import find_videos
 from modeling_dist.evaluation.prediction import predict_views
 
@@ -129,7 +130,7 @@ def main():
 
     videos = Dataset.from_dict({"video": paths}).cast_column("video", Video(decode=False))
     views = EvaluationViews(videos, processor, args.num_clips, args.num_crops)
-    loader = make_loader(views, EvaluationBatches(len(paths), args.batch_size), collate_views, args.num_workers)
+    loader = make_loader(views, EvaluationBatchSampler(len(paths), args.batch_size), collate_views, args.num_workers)
     num_failed = 0
     with contextlib.ExitStack() as stack:
         if args.output is None:

@@ -51,7 +51,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor
 from modeling_dist.command_line import exit_with_message
 from modeling_dist.data.augmentation import BatchMixing, ClipAugmentation, parse_label_pairs
-from modeling_dist.data.loading import TrainingBatches, TrainingClips, collate_clips, make_loader, seed_from
+from modeling_dist.data.loading import TrainingClips, collate_clips, make_loader
+from modeling_dist.data.samplers import TrainingBatchSampler, seed_from
 from modeling_dist.data.sources import hash_videos, load_train_and_validation, video_name, write_video_list
 from modeling_dist.evaluation.plots import plot_training_curves
 from modeling_dist.evaluation.prediction import (
@@ -433,7 +434,7 @@ def main():
     accelerator.wait_for_everyone()
     history = state["history"]
 
-    batches = TrainingBatches(
+    batches = TrainingBatchSampler(
         len(train_videos),
         settings.per_device_train_batch_size,
         updates_per_epoch * accumulation_steps,

@@ -6,10 +6,8 @@ seed and the number of the batch alone; never on a worker, a process, or on what
 stopped can go on at any batch, and several processes train on the same clips as one.
 """
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import numpy as np
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
@@ -17,17 +15,8 @@ from transformers.video_utils import VideoMetadata
 
 from ..video_decoding_dist import VideoDecodingError, decode_video
 from ..video_processing_dist import DiSTVideoProcessor
+from .samplers import seed_from
 from .sources import video_source
-
-
-def seed_from(*keys: int) -> int:
-    """
-    One 64-bit seed of several numbers: neighbouring ones give unrelated seeds. What draws from seeds of its own uses another
-    number of them: (seed, epoch) the order of the videos, (seed, epoch, index) a clip, (seed, update, batch, process) the
-    mixing of a batch.
-    """
-    # Their number comes along, because a zero at the end would make no difference.
-    return int(np.random.SeedSequence([len(keys), *keys]).generate_state(1, np.uint64)[0])
 
 
 class TrainingClips(torch.utils.data.Dataset):
@@ -123,64 +112,6 @@ def collate_clips(clips: list[dict]) -> dict:
     }
 
 
-class TrainingBatches(torch.utils.data.Sampler):
-    """
-    The batches of one of several processes, epoch after epoch without an end, as lists of (epoch, index).
-
-    An epoch is a permutation of the videos, cut into global batches that the processes share out among each other. What is
-    left over at an epoch's end makes no batch; in the next epoch, others are left over.
-
-    Args:
-        num_videos (`int`):
-            Videos in the dataset.
-        batch_size (`int`):
-            Of one process.
-        batches_per_epoch (`int`):
-            Of one process; not more than there are.
-        num_processes, process_index (`int`):
-            How many processes, and which of them this is.
-        seed (`int`, defaults to 0):
-            Of the permutations.
-        start (`int`, defaults to 0):
-            Batches to leave out at the beginning, over all epochs: the place to go on at.
-
-    Raises:
-        ValueError: If there are not enough videos for so many batches.
-    """
-
-    def __init__(
-        self,
-        num_videos: int,
-        batch_size: int,
-        batches_per_epoch: int,
-        num_processes: int = 1,
-        process_index: int = 0,
-        seed: int = 0,
-        start: int = 0,
-    ):
-        if not 0 < batches_per_epoch * batch_size * num_processes <= num_videos:
-            raise ValueError(
-                f"{num_videos} videos do not make {batches_per_epoch} batches of {batch_size} for each of {num_processes} "
-                "processes."
-            )
-        self.num_videos = num_videos
-        self.batch_size = batch_size
-        self.batches_per_epoch = batches_per_epoch
-        self.num_processes = num_processes
-        self.process_index = process_index
-        self.seed = seed
-        self.start = start
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        first_epoch, first_batch = divmod(self.start, self.batches_per_epoch)
-        for epoch in itertools.count(first_epoch):
-            generator = torch.Generator().manual_seed(seed_from(self.seed, epoch))
-            order = torch.randperm(self.num_videos, generator=generator).tolist()
-            for batch in range(first_batch if epoch == first_epoch else 0, self.batches_per_epoch):
-                begin = (batch * self.num_processes + self.process_index) * self.batch_size
-                yield [(epoch, index) for index in order[begin : begin + self.batch_size]]
-
-
 class EvaluationViews(torch.utils.data.Dataset):
     """
     All views of a video: `views[index]`.
@@ -251,25 +182,6 @@ def collate_views(videos: list[dict]) -> dict:
     }
 
 
-class EvaluationBatches(torch.utils.data.Sampler):
-    """
-    The batches of one of several processes, as lists of indices: every video in one batch of one process. All processes
-    have as many batches, since a sharded model computes in step; a process with none left has empty ones.
-    """
-
-    def __init__(self, num_videos: int, batch_size: int, num_processes: int = 1, process_index: int = 0):
-        self.num_batches = -(-num_videos // (batch_size * num_processes))
-        indices = list(range(process_index, num_videos, num_processes))
-        self.batches = [indices[begin : begin + batch_size] for begin in range(0, len(indices), batch_size)]
-        self.batches += [[]] * (self.num_batches - len(self.batches))
-
-    def __len__(self) -> int:
-        return self.num_batches
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
-
-
 def make_loader(
     dataset: torch.utils.data.Dataset,
     batches: torch.utils.data.Sampler,
@@ -290,12 +202,9 @@ def make_loader(
 
 
 __all__ = [
-    "EvaluationBatches",
     "EvaluationViews",
-    "TrainingBatches",
     "TrainingClips",
     "collate_clips",
     "collate_views",
     "make_loader",
-    "seed_from",
 ]

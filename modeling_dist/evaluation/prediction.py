@@ -13,7 +13,8 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from ..data.loading import EvaluationBatches, EvaluationViews, collate_views, make_loader
+from ..data.loading import EvaluationViews, collate_views, make_loader
+from ..data.samplers import EvaluationBatchSampler
 from ..data.sources import hash_videos, video_name
 from ..video_decoding_dist import VideoDecodingError
 from ..video_processing_dist import DiSTVideoProcessor
@@ -118,7 +119,7 @@ def predict_videos(
     network = model if is_sharded else bare_model
     was_training = network.training
     views = EvaluationViews(videos, processor, num_clips, num_crops, shuffle_frames)
-    batches = EvaluationBatches(len(videos), batch_size, accelerator.num_processes, accelerator.process_index)
+    batches = EvaluationBatchSampler(len(videos), batch_size, accelerator.num_processes, accelerator.process_index)
     config = bare_model.config
     image_size = config.vision_config.image_size
     results, unreadable = [], {}

@@ -10,15 +10,13 @@ from torch.testing import assert_close
 from modeling_dist import DiSTVideoProcessor, VideoDecodingError
 from modeling_dist.data.augmentation import ClipAugmentation
 from modeling_dist.data.loading import (
-    EvaluationBatches,
     EvaluationViews,
-    TrainingBatches,
     TrainingClips,
     collate_clips,
     collate_views,
     make_loader,
-    seed_from,
 )
+from modeling_dist.data.samplers import EvaluationBatchSampler, TrainingBatchSampler
 from modeling_dist.data.sources import load_videos
 from modeling_dist.testing import moving_square, write_video
 
@@ -96,22 +94,6 @@ def equal_clips(one: dict, other: dict) -> bool:
     return torch.equal(one["pixel_values_videos"], other["pixel_values_videos"]) and one["label"] == other["label"]
 
 
-# ---- seeds
-
-
-def test_seeds_of_different_keys_differ():
-    keys = [
-        *itertools.product(range(6), repeat=3),
-        *itertools.product(range(6), repeat=2),
-        *((key,) for key in range(6)),
-    ]
-    seeds = [seed_from(*key) for key in keys]
-    assert len(set(seeds)) == len(keys)
-    assert all(0 <= seed < 2**64 for seed in seeds)
-    assert max(seeds) > 2**63
-    assert seeds == [seed_from(*key) for key in keys]
-
-
 # ---- training clips
 
 
@@ -170,7 +152,7 @@ def test_clips_of_workers_equal_those_of_the_process_itself(spoiled, processor):
     augmentation = ClipAugmentation(32, processor.image_mean, processor.image_std, color_jitter_probability=0.5)
 
     def first_batches(num_workers, count=5):
-        batches = TrainingBatches(len(spoiled), 2, 3, seed=1)
+        batches = TrainingBatchSampler(len(spoiled), 2, 3, seed=1)
         clips = TrainingClips(spoiled, processor, augmentation, seed=1)
         loader = make_loader(clips, batches, collate_clips, num_workers)
         return list(itertools.islice(loader, count))
@@ -292,77 +274,6 @@ def test_collated_clips_are_a_batch_with_all_unreadable_videos():
     assert batch["unreadable"] == {5: "empty", 7: "text"}
 
 
-# ---- training batches
-
-
-def take(batches: TrainingBatches, count: int) -> list[list[tuple[int, int]]]:
-    return list(itertools.islice(batches, count))
-
-
-@pytest.mark.parametrize("num_processes", [1, 2, 4])
-def test_processes_share_the_same_global_batches(num_processes):
-    global_batches = take(TrainingBatches(50, 8, 6, seed=5), 14)
-    batch_size = 8 // num_processes
-    by_process = [
-        take(TrainingBatches(50, batch_size, 6, num_processes, process_index, seed=5), 14)
-        for process_index in range(num_processes)
-    ]
-    joined = [sum(batches, []) for batches in zip(*by_process)]
-    assert joined == global_batches
-
-
-@pytest.mark.parametrize("num_processes", [1, 2])
-def test_accumulated_batches_make_the_same_global_batches(num_processes):
-    global_batches = take(TrainingBatches(50, 8, 6, seed=5), 14)
-    num_micro = 4 // num_processes
-    by_process = [
-        take(TrainingBatches(50, 2, 6 * num_micro, num_processes, process_index, seed=5), 14 * num_micro)
-        for process_index in range(num_processes)
-    ]
-    micro_batches = [sum(batches, []) for batches in zip(*by_process)]
-    joined = [sum(micro_batches[i : i + num_micro], []) for i in range(0, len(micro_batches), num_micro)]
-    assert joined == global_batches
-
-
-def test_epoch_is_a_permutation_without_repeats_and_each_is_another():
-    batches = take(TrainingBatches(23, 4, 5, seed=2), 5 * 6)
-    epochs = [sum(batches[5 * epoch : 5 * epoch + 5], []) for epoch in range(6)]
-    orders = []
-    for epoch, keys in enumerate(epochs):
-        assert {key[0] for key in keys} == {epoch}
-        indices = [index for _, index in keys]
-        assert len(indices) == 20 and len(set(indices)) == 20 and set(indices) <= set(range(23))
-        orders.append(tuple(indices))
-    assert len(set(orders)) == 6
-    assert list(orders[0]) != sorted(orders[0])
-    # In the next epochs, others are left over.
-    assert set().union(*orders) == set(range(23))
-    left_over = {frozenset(range(23)) - frozenset(order) for order in orders}
-    assert len(left_over) > 1
-
-
-def test_seed_decides_the_order():
-    assert take(TrainingBatches(23, 4, 5, seed=2), 9) == take(TrainingBatches(23, 4, 5, seed=2), 9)
-    assert take(TrainingBatches(23, 4, 5, seed=2), 9) != take(TrainingBatches(23, 4, 5, seed=3), 9)
-
-
-def test_batches_neither_use_nor_change_the_global_random_state():
-    torch.manual_seed(1)
-    state = torch.get_rng_state()
-    first = take(TrainingBatches(23, 4, 5), 12)
-    assert torch.equal(torch.get_rng_state(), state)
-    torch.manual_seed(2)
-    assert take(TrainingBatches(23, 4, 5), 12) == first
-
-
-@pytest.mark.parametrize(("num_processes", "process_index"), [(1, 0), (2, 1)])
-@pytest.mark.parametrize("start", [0, 1, 3, 4, 5, 8, 11, 12])
-def test_start_gives_the_tail(start, num_processes, process_index):
-    options = {"num_processes": num_processes, "process_index": process_index, "seed": 7}
-    whole = take(TrainingBatches(18, 2, 4, **options), 20)
-    assert take(TrainingBatches(18, 2, 4, **options, start=start), 20 - start) == whole[start:]
-
-
 # ---- views for the evaluation
 
 
@@ -444,31 +355,13 @@ def test_collated_views_keep_readable_and_unreadable_videos_apart():
     assert collate_views([]) == nothing | {"unreadable": {}}
 
 
-@pytest.mark.parametrize("num_processes", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("num_videos", [0, 1, 3, 7, 10, 24])
-@pytest.mark.parametrize("batch_size", [1, 2, 4])
-def test_every_video_is_evaluated_once_in_equally_many_batches(num_videos, batch_size, num_processes):
-    by_process = [
-        list(EvaluationBatches(num_videos, batch_size, num_processes, process_index))
-        for process_index in range(num_processes)
-    ]
-    indices = [index for batches in by_process for batch in batches for index in batch]
-    assert sorted(indices) == list(range(num_videos))
-    assert {len(batches) for batches in by_process} == {
-        len(EvaluationBatches(num_videos, batch_size, num_processes, 0))
-    }
-    # No more of them than that takes, and none too large.
-    assert len(by_process[0]) == -(-num_videos // (batch_size * num_processes))
-    assert all(len(batch) <= batch_size for batches in by_process for batch in batches)
-
-
 # ---- loaders
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_loader_gives_every_view_and_leaves_the_global_random_state_alone(spoiled, processor, num_workers):
     # The last of two processes with seven videos, so that its last batch is short.
-    batches = EvaluationBatches(len(spoiled), 2, num_processes=2, process_index=1)
+    batches = EvaluationBatchSampler(len(spoiled), 2, num_processes=2, process_index=1)
     state = torch.get_rng_state()
     loader = make_loader(EvaluationViews(spoiled, processor, 1, 1), batches, collate_views, num_workers)
     found = list(loader)
@@ -478,6 +371,6 @@ def test_loader_gives_every_view_and_leaves_the_global_random_state_alone(spoile
 
 
 def test_loader_passes_empty_batches_on(videos, processor):
-    batches = EvaluationBatches(1, 2, num_processes=3, process_index=2)
+    batches = EvaluationBatchSampler(1, 2, num_processes=3, process_index=2)
     found = list(make_loader(EvaluationViews(videos, processor, 1, 1), batches, collate_views))
     assert found == [{"indices": [], "pixel_values_videos": None, "unreadable": {}}]
