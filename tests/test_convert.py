@@ -25,6 +25,7 @@ from transformers import (
 )
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor, convert_dist_to_hf, paper
+from modeling_dist.conversion import names
 from modeling_dist.convert_dist_to_hf import (
     OLD_NAMES,
     PREFIX,
@@ -686,10 +687,10 @@ def test_wrongly_mapped_tensor_fails_the_self_check(convert, tmp_path, monkeypat
         (pattern, target.replace(end, swapped[end]))
         if (end := target[-8:]) in swapped and "integration_block.mlp" in target
         else (pattern, target)
-        for pattern, target in convert_dist_to_hf.TUNABLE_NAMES
+        for pattern, target in names.TUNABLE_NAMES
     )
-    assert rules != convert_dist_to_hf.TUNABLE_NAMES
-    monkeypatch.setattr(convert_dist_to_hf, "TUNABLE_NAMES", rules)
+    assert rules != names.TUNABLE_NAMES
+    monkeypatch.setattr(names, "TUNABLE_NAMES", rules)
     with pytest.raises(RuntimeError, match="does not compute what the checkpoint does.*video embeddings"):
         convert()
     assert os.listdir(tmp_path) == []
