@@ -11,6 +11,12 @@ from .video_processing_dist import DiSTVideoProcessor
 from .zero_shot_pipeline_dist import ZeroShotVideoClassificationPipeline
 
 
+def _publish(*args, **kwargs):
+    from .hub import publish
+
+    return publish(*args, **kwargs)
+
+
 AutoConfig.register(DiSTConfig.model_type, DiSTConfig, exist_ok=True)
 AutoModel.register(DiSTConfig, DiSTModel, exist_ok=True)
 AutoModelForVideoClassification.register(DiSTConfig, DiSTForVideoClassification, exist_ok=True)
@@ -22,6 +28,7 @@ PIPELINE_REGISTRY.register_pipeline(
     type="multimodal",
 )
 DiSTConfig.knows_pipelines = True
+DiSTPreTrainedModel.publisher = staticmethod(_publish)
 
 __all__ = [
     "DiSTConfig",

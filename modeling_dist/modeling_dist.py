@@ -748,9 +748,9 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         self._mark_tunable()
 
     @classmethod
-    def _may_be_missing(cls, name: str) -> bool:
+    def _is_optional(cls, name: str) -> bool:
         # A new head can be trained or made of class names; CLIP's visual projection cannot.
-        return super()._may_be_missing(name) and not name.endswith("visual_projection")
+        return super()._is_optional(name) and not name.endswith("visual_projection")
 
     @classmethod
     def from_backbone(cls, backbone: str | os.PathLike, *, class_names: list[str] | None = None, **kwargs):

@@ -196,7 +196,7 @@ except ValueError as error:
     assert lines[0] == f"{len(FILES)} None"
     assert lines[1:3] == ["me/mine", "me/mine-too"]
     assert set(hub.files("me/mine")) == set(hub.files("me/mine-too")) == FILES
-    assert "and public" in lines[3] and "Give one of them" in lines[4]
+    assert "is public" in lines[3] and "Give one of them" in lines[4]
     assert len(hub.commits("org/pushed", "dev")) == 3
 
     # Somebody without the right to write proposes; the weights are there already.

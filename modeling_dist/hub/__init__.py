@@ -1,3 +1,12 @@
-"""Publishing on the Hub: what a repository holds, the commit, and the model card."""
+"""Publishing on the Hub: the files of a repository, the commit, and the model card."""
 
-from .publishing import AUTO_MAP, CODE_FILES, PIPELINE_FILES, export_code, publish
+from ..lazy_exports import lazy_exports
+
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "card": ("is_generated_card", "make_model_card"),
+        "publishing": ("AUTO_MAP", "CODE_FILES", "PIPELINE_FILES", "export_code", "publish"),
+    },
+)

@@ -22,11 +22,12 @@ from transformers.utils import (
 
 from ..checkpoint_dist import Backbone, in_backbone, same_weights, select_backbone
 from ..configuration_dist import DiSTConfig
-from ..frozen_backbone_dist import commit_files, explain_interruption, open_repository, refuse_local_backbone
+from ..frozen_backbone_dist import refuse_local_backbone
 from ..modeling_dist import DiSTForVideoClassification, DiSTModel
 from ..paper import PAPER_CHECKPOINTS
 from ..video_processing_dist import DiSTVideoProcessor
 from .card import is_generated_card, make_model_card
+from .repository import commit_files, explain_interruption, open_repository
 
 
 logger = logging.get_logger(__name__)
