@@ -77,8 +77,9 @@ from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
 from modeling_dist.data.augmentation import BatchMixing, ClipAugmentation
 from modeling_dist.data.loading import TrainingClips, collate_clips, make_loader
 from modeling_dist.data.motion_dataset import make_motion_dataset
+from modeling_dist.data.rows import video_source
 from modeling_dist.data.samplers import TrainingBatchSampler, seed_from
-from modeling_dist.data.sources import load_videos, video_source
+from modeling_dist.data.sources import load_videos
 from modeling_dist.testing import make_tiny_clip, write_video
 from modeling_dist.training.optimization import parameter_groups
 from modeling_dist.training.settings import TrainingSettings

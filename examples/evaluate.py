@@ -39,8 +39,10 @@ from datasets import Dataset
 from transformers import AutoModelForVideoClassification, AutoVideoProcessor
 
 from modeling_dist.command_line import HelpFormatter, exit_with_message
-from modeling_dist.data.official_splits import OFFICIAL_SPLITS, load_official_splits
-from modeling_dist.data.sources import VALIDATION_SPLITS, load_videos, video_name
+from modeling_dist.data.official_splits import load_official_splits
+from modeling_dist.data.rows import video_name
+from modeling_dist.data.settings import OFFICIAL_SPLITS, VALIDATION_SPLITS
+from modeling_dist.data.sources import load_videos
 from modeling_dist.evaluation.prediction import (
     compute_metrics,
     compute_split_metrics,

@@ -33,9 +33,9 @@ from tqdm.auto import tqdm
 from transformers import AutoModelForVideoClassification, AutoVideoProcessor
 
 from modeling_dist.command_line import HelpFormatter, exit_with_message
+from modeling_dist.data.folders import find_videos
 from modeling_dist.data.loading import EvaluationViews, collate_views, make_loader
 from modeling_dist.data.samplers import EvaluationBatchSampler
-from modeling_dist.data.sources import find_videos
 from modeling_dist.evaluation.prediction import predict_views
 
 

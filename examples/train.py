@@ -52,8 +52,9 @@ from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProce
 from modeling_dist.command_line import exit_with_message
 from modeling_dist.data.augmentation import BatchMixing, ClipAugmentation, parse_label_pairs
 from modeling_dist.data.loading import TrainingClips, collate_clips, make_loader
+from modeling_dist.data.rows import hash_videos, video_name, write_video_list
 from modeling_dist.data.samplers import TrainingBatchSampler, seed_from
-from modeling_dist.data.sources import hash_videos, load_train_and_validation, video_name, write_video_list
+from modeling_dist.data.sources import load_train_and_validation
 from modeling_dist.evaluation.plots import plot_training_curves
 from modeling_dist.evaluation.prediction import (
     compute_metrics,

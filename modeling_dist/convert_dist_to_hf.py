@@ -33,7 +33,7 @@ from .conversion.class_names import _embed_classes, _find_token_ids
 from .conversion.names import OLD_NAMES, PREFIX, convert_state_dict, convert_text_tower, convert_tunable_tensor
 from .conversion.report import _count_by_use, _describe
 from .conversion.self_check import SELF_CHECK_TOLERANCE, _self_check
-from .data.lists import read_class_names
+from .data.labels import read_class_names
 from .modeling_dist import DiSTForVideoClassification
 from .video_processing_dist import DiSTVideoProcessor
 

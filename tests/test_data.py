@@ -10,15 +10,10 @@ import numpy as np
 import pytest
 
 from modeling_dist import VideoDecodingError
-from modeling_dist.data.lists import read_class_names
-from modeling_dist.data.sources import (
-    find_videos,
-    hash_videos,
-    load_train_and_validation,
-    load_videos,
-    video_name,
-    video_source,
-)
+from modeling_dist.data.folders import find_videos
+from modeling_dist.data.labels import read_class_names
+from modeling_dist.data.rows import hash_videos, video_name, video_source
+from modeling_dist.data.sources import load_train_and_validation, load_videos
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +53,7 @@ def class_names(dataset) -> list[str]:
 
 
 def test_folder_per_class_is_read_recursively_sorted_and_without_other_files(tmp_path, caplog):
-    caplog.set_level("INFO", "modeling_dist.data.sources")
+    caplog.set_level("INFO", "modeling_dist.data")
     paths = [
         "archery/b.MP4",
         "archery/deep/er/a.mkv",
@@ -154,7 +149,7 @@ def test_a_folder_that_is_laid_out_otherwise_is_an_error(tmp_path, paths, messag
 
 
 def test_random_split_is_stratified_disjoint_and_deterministic(tmp_path, caplog):
-    caplog.set_level("INFO", "modeling_dist.data.sources")
+    caplog.set_level("INFO", "modeling_dist.data")
     counts = {"a": 40, "b": 20, "c": 12, "alone": 1}
     make_files(tmp_path / "v", *(f"{name}/{i:02d}.mp4" for name, count in counts.items() for i in range(count)))
     train, validation = load_train_and_validation(tmp_path / "v", validation_fraction=0.25, seed=3)

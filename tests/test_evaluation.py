@@ -13,7 +13,8 @@ from torch.testing import assert_close
 
 import modeling_dist.evaluation.prediction
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor, VideoDecodingError
-from modeling_dist.data.sources import hash_videos, load_videos
+from modeling_dist.data.rows import hash_videos
+from modeling_dist.data.sources import load_videos
 from modeling_dist.evaluation.prediction import (
     Predictions,
     compute_metrics,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from modeling_dist.data.labels import class_name_in_words
 from modeling_dist.data.motion_dataset import moving_texture
-from modeling_dist.data.official_splits import class_name_in_words, load_official_splits
+from modeling_dist.data.official_splits import load_official_splits
 from modeling_dist.testing import write_video
 
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 import modeling_dist.data.scanning
+from modeling_dist.data.rows import video_name
 from modeling_dist.data.scanning import VideoProblem, scan_videos
-from modeling_dist.data.sources import load_videos, video_name
+from modeling_dist.data.sources import load_videos
 
 
 SCAN = Path(__file__).parent.parent / "examples" / "scan.py"

@@ -6,6 +6,15 @@ from ..lazy_exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "augmentation": ("BatchMixing", "ClipAugmentation", "parse_label_pairs"),
+        "folders": ("find_videos",),
+        "labels": ("class_name_in_words", "read_class_names"),
+        "loading": ("EvaluationViews", "TrainingClips", "collate_clips", "collate_views", "make_loader"),
+        "motion_dataset": ("make_motion_dataset",),
+        "official_splits": ("load_official_splits",),
+        "rows": ("hash_videos", "video_name", "video_source", "write_video_list"),
+        "samplers": ("EvaluationBatchSampler", "TrainingBatchSampler", "seed_from"),
+        "scanning": ("VideoProblem", "scan_videos"),
         "settings": ("DatasetSettings", "MotionSettings", "ScanSettings"),
         "sources": ("load_train_and_validation", "load_videos"),
     },

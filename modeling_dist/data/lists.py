@@ -7,100 +7,42 @@ or a JSON file of Something-Something V2. `modeling_dist.data.sources` makes dat
 
 import csv
 import io
-import json
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
+
+from .folders import VIDEO_EXTENSIONS
+from .labels import read_class_names
+from .rows import absolute_root, check_some_exist, resolve_path
+from .text import parse_json, quote_some, read_text
 
 
-# Class names in the order of the labels, by the name of the dataset.
-LABELS_FOLDER = Path(__file__).parents[1] / "labels"
-VIDEO_EXTENSIONS = (
-    *(".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".f4v"),
-    *(".3gp", ".ogv", ".ts", ".mts", ".m2ts", ".vob"),
-)
 VIDEO_COLUMNS = (
     *("video", "video_path", "path", "file_path", "filepath", "clip_path", "file", "file_name", "filename"),
     *("video_name", "clip", "clip_name", "name"),
 )
+
+
 LABEL_COLUMNS = (
     *("label", "labels", "class", "class_name", "label_name", "category", "action", "target"),
     *("label_id", "class_id", "label_index", "class_index"),
 )
 
+
 _ENDS_LIKE_A_VIDEO = rf"(?:{'|'.join(re.escape(extension) for extension in VIDEO_EXTENSIONS)})"
+
+
 # "some path/a b.mp4 17", "a.mp4,riding a bike", '"a, b.mp4"<tab>riding'
 _LINE_WITH_VIDEO = re.compile(rf"""(?P<path>.+{_ENDS_LIKE_A_VIDEO}["']?)[\s,;]+(?P<label>\S.*)""", re.IGNORECASE)
+
+
 # A path without an extension: the label is what follows the last tab, or else the last token.
 _LINE_WITH_TAB = re.compile(r"(?P<path>.*\S)\s*\t\s*(?P<label>[^\t]+)")
+
+
 _LINE = re.compile(r"(?P<path>.*\S)[\s,;]+(?P<label>[^\s,;]+)")
+
+
 _SEVERAL_INTEGERS = re.compile(r"\d+(?:[\s,;]+\d+)+")
-
-
-# ---- text and paths
-
-
-def quote_some(values: Iterable, limit: int = 5) -> str:
-    """For a message: the first of them, and how many more there are."""
-    values = [str(value) for value in values]
-    shown = ", ".join(f'"{value}"' for value in values[:limit])
-    return shown if len(values) <= limit else f"{shown} and {len(values) - limit} more"
-
-
-def repeated(values: Iterable) -> list:
-    """Each value that occurs more than once."""
-    return [value for value, count in Counter(values).items() if count > 1]
-
-
-def _read_text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file in UTF-8: {error}. Save it as UTF-8.") from error
-
-
-def _parse_json(text: str, path: str):
-    """A JSON document, or JSON Lines."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        first_error = error
-    try:
-        return [json.loads(line) for line in text.split("\n") if line.strip()]
-    except json.JSONDecodeError:
-        raise ValueError(f"{path} is neither JSON nor JSON Lines: {first_error}.") from None
-
-
-def is_integer(label: str) -> bool:
-    return re.fullmatch(r"-?\d+", label) is not None
-
-
-def is_url(path: str) -> bool:
-    return "://" in path
-
-
-def resolve_path(path: str, root: str) -> str:
-    if is_url(path):
-        return path
-    return f"{root.rstrip('/')}/{path}" if is_url(root) else os.path.normpath(os.path.join(root, path))
-
-
-def absolute_root(video_root: str | os.PathLike) -> str:
-    """A folder that relative paths start from, or a URL."""
-    return str(video_root) if is_url(str(video_root)) else os.path.abspath(video_root)
-
-
-def check_some_exist(paths: list[str], origin: str, how: str):
-    """A missing video is an unreadable one, found later; but where all of them are missing, the paths are wrong."""
-    local = [path for path in paths[:20] if not is_url(path)]
-    if local and not any(os.path.exists(path) for path in local):
-        raise FileNotFoundError(
-            f"None of the first {len(local)} videos of {origin} exists, beginning with {local[0]}. {how} Set `video_root` "
-            "to the folder that the paths are relative to."
-        )
 
 
 def choose_column(columns: list[str], given: str | None, usual: tuple[str, ...], option: str, origin: str) -> str:
@@ -118,62 +60,8 @@ def choose_column(columns: list[str], given: str | None, usual: tuple[str, ...],
     )
 
 
-# ---- class names
-
-
-def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
-    """
-    Class names in the order of their indices.
-
-    Args:
-        class_names (`list[str]`, `str` or `os.PathLike`):
-            The names themselves; `"k400"` (Kinetics-400) or `"ssv2"` (Something-Something V2); or a file: a JSON list, a JSON
-            object from name to index or from index to name, or a text file with a name per line.
-
-    Returns:
-        `list[str]`: The names.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds something else, a name twice, or indices with a gap.
-    """
-    if isinstance(class_names, (str, os.PathLike)):
-        built_in = {path.stem: str(path) for path in LABELS_FOLDER.glob("*.json")}
-        origin = built_in.get(os.fspath(class_names), os.fspath(class_names))
-        if not os.path.isfile(origin):
-            raise FileNotFoundError(
-                f"`class_names` is {origin}, but there is no such file. Give a list of names, one of {', '.join(built_in)}, a "
-                "JSON file with a list or with the index of each name, or a text file with a name per line."
-            )
-        text = _read_text(origin)
-        if origin.lower().endswith(".json"):
-            names = _parse_json(text, origin)
-        else:
-            names = [line.strip() for line in text.split("\n") if line.strip()]
-    else:
-        origin, names = "`class_names`", list(class_names)
-    if isinstance(names, dict):
-        by_index = all(is_integer(str(key)) for key in names)
-        pairs = [(str(key), value) if by_index else (str(value), key) for key, value in names.items()]
-        if sorted(index for index, _ in pairs) != sorted(str(index) for index in range(len(pairs))):
-            raise ValueError(
-                f"{origin} gives {len(pairs)} class names the indices {quote_some(index for index, _ in pairs)}; "
-                f"they have to be 0 to {len(pairs) - 1}, each of them once."
-            )
-        names = [name for _, name in sorted(pairs, key=lambda pair: int(pair[0]))]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError(f"{origin} has to give at least one class name, as words, or a number for each of them.")
-    twice = repeated(names)
-    if twice:
-        raise ValueError(f"{origin} holds class names more than once: {quote_some(twice)}.")
-    return names
-
-
-# ---- lists of videos
-
-
 def _read_csv(path: str, options: dict) -> list[tuple[str, str]]:
-    text = _read_text(path)
+    text = read_text(path)
     first = text.split("\n", 1)[0]
     lines = csv.reader(io.StringIO(text), delimiter=max(",\t;", key=first.count))
     columns = next(lines, None)
@@ -194,7 +82,7 @@ def _read_csv(path: str, options: dict) -> list[tuple[str, str]]:
 
 
 def _read_json(path: str, options: dict) -> list[tuple[str, str]]:
-    rows = _parse_json(_read_text(path), path)
+    rows = parse_json(read_text(path), path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(
             f"{path} has to hold a list of objects, or an object per line, each with a video and a label: "
@@ -214,7 +102,7 @@ def _unquote(text: str) -> str:
 
 def _read_list(path: str) -> list[tuple[str, str]]:
     rows = []
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         line = line.strip()
         if not line:
             continue
@@ -235,7 +123,7 @@ def _read_list(path: str) -> list[tuple[str, str]]:
 
 
 def _read_ssv2(path: str) -> list[tuple[str, str]]:
-    rows = _parse_json(_read_text(path), path)
+    rows = parse_json(read_text(path), path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):
         raise ValueError(
             f"{path} has to be a JSON file of Something-Something V2: a list of objects with "
@@ -259,7 +147,7 @@ def _ssv2_class_names(path: str) -> list[str] | None:
 
 
 def _looks_like_ssv2(path: str) -> bool:
-    rows = _parse_json(_read_text(path), path)
+    rows = parse_json(read_text(path), path)
     first = rows[0] if isinstance(rows, list) and rows else None
     # The test split has nothing but ids.
     return isinstance(first, dict) and "id" in first and ("template" in first or set(first) == {"id"})
@@ -269,7 +157,7 @@ def detect_list_format(path: str, options: dict) -> str:
     """The format of a file that is neither a video nor Parquet."""
     extension = os.path.splitext(path)[1].lower()
     if extension in (".csv", ".tsv"):
-        first = _read_text(path).strip().split("\n", 1)[0]
+        first = read_text(path).strip().split("\n", 1)[0]
         header = [name.strip().strip('"').lower() for name in re.split(r"[,;\t]", first)]
         is_named = bool(set(header) & set(VIDEO_COLUMNS)) or options["video_column"] is not None
         is_list = not is_named and (_LINE_WITH_VIDEO.fullmatch(first.strip()) or len(header) == 1)
@@ -317,13 +205,10 @@ def read_excluded(exclude: str | os.PathLike) -> set[str]:
     exclude = os.fspath(exclude)
     if not os.path.isfile(exclude):
         raise FileNotFoundError(f"There is no file {exclude} (`exclude`); examples/scan.py writes one.")
-    rows = csv.DictReader(io.StringIO(_read_text(exclude)))
+    rows = csv.DictReader(io.StringIO(read_text(exclude)))
     if "video" not in (rows.fieldnames or ()):
         raise ValueError(
             f'{exclude} (`exclude`) has to be a CSV file with a column "video", as examples/scan.py writes it; '
             f"its columns are {quote_some(rows.fieldnames or ['none'])}."
         )
     return {row["video"] for row in rows if row["video"]}
-
-
-__all__ = ["read_class_names"]

@@ -15,8 +15,8 @@ from transformers.video_utils import VideoMetadata
 
 from ..video_decoding_dist import VideoDecodingError, decode_video
 from ..video_processing_dist import DiSTVideoProcessor
+from .rows import video_source
 from .samplers import seed_from
-from .sources import video_source
 
 
 class TrainingClips(torch.utils.data.Dataset):

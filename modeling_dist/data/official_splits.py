@@ -2,22 +2,15 @@
 """UCF101 and HMDB51 as they are evaluated zero-shot: the test videos of their three official splits, from their own files."""
 
 import os
-import re
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, Video
 
-from .lists import read_class_names
+from .labels import class_name_in_words, read_class_names
+from .settings import OFFICIAL_SPLITS
 
 
-OFFICIAL_SPLITS = ("ucf101", "hmdb51")
 NUM_SPLITS = 3
-
-
-def class_name_in_words(name: str) -> str:
-    """`ApplyEyeMakeup` and `brush_hair` as CLIP's text encoder should read them: `Apply Eye Makeup`, `brush hair`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name.replace("_", " "))
-    return " ".join(words.split())
 
 
 def load_official_splits(
@@ -107,4 +100,4 @@ def _read_hmdb51(folder: Path, split: int) -> list[tuple[str, str]]:
     return videos
 
 
-__all__ = ["OFFICIAL_SPLITS", "class_name_in_words", "load_official_splits"]
+__all__ = ["load_official_splits"]

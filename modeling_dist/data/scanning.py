@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from ..video_decoding_dist import VideoDecodingError, decode_video
 from ..video_processing_dist import segment_frame_indices
-from .sources import video_name, video_source
+from .rows import video_name, video_source
 
 
 # The paper evaluates three clips of a video; the last one reaches to its last frame.

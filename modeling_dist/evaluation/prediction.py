@@ -14,8 +14,8 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 
 from ..data.loading import EvaluationViews, collate_views, make_loader
+from ..data.rows import hash_videos, video_name
 from ..data.samplers import EvaluationBatchSampler
-from ..data.sources import hash_videos, video_name
 from ..video_decoding_dist import VideoDecodingError
 from ..video_processing_dist import DiSTVideoProcessor
 from .metrics import classification_metrics, confusion_matrix, write_predictions

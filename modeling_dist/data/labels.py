@@ -1,0 +1,121 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""Class names, and labels as indices of them."""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .text import parse_json, quote_some, read_text, repeated
+
+
+if TYPE_CHECKING:  # the converter needs class names, and not datasets
+    from .rows import LabeledVideos
+
+
+# Class names in the order of the labels, by the name of the dataset.
+LABELS_FOLDER = Path(__file__).parents[1] / "labels"
+
+
+def is_integer(label: str) -> bool:
+    return re.fullmatch(r"-?\d+", label) is not None
+
+
+def class_name_in_words(name: str) -> str:
+    """`ApplyEyeMakeup` and `brush_hair` as CLIP's text encoder should read them: `Apply Eye Makeup`, `brush hair`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name.replace("_", " "))
+    return " ".join(words.split())
+
+
+def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
+    """
+    Class names in the order of their indices.
+
+    Args:
+        class_names (`list[str]`, `str` or `os.PathLike`):
+            The names themselves; `"k400"` (Kinetics-400) or `"ssv2"` (Something-Something V2); or a file: a JSON list, a JSON
+            object from name to index or from index to name, or a text file with a name per line.
+
+    Returns:
+        `list[str]`: The names.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds something else, a name twice, or indices with a gap.
+    """
+    if isinstance(class_names, (str, os.PathLike)):
+        built_in = {path.stem: str(path) for path in LABELS_FOLDER.glob("*.json")}
+        origin = built_in.get(os.fspath(class_names), os.fspath(class_names))
+        if not os.path.isfile(origin):
+            raise FileNotFoundError(
+                f"`class_names` is {origin}, but there is no such file. Give a list of names, one of {', '.join(built_in)}, a "
+                "JSON file with a list or with the index of each name, or a text file with a name per line."
+            )
+        text = read_text(origin)
+        if origin.lower().endswith(".json"):
+            names = parse_json(text, origin)
+        else:
+            names = [line.strip() for line in text.split("\n") if line.strip()]
+    else:
+        origin, names = "`class_names`", list(class_names)
+    if isinstance(names, dict):
+        by_index = all(is_integer(str(key)) for key in names)
+        pairs = [(str(key), value) if by_index else (str(value), key) for key, value in names.items()]
+        if sorted(index for index, _ in pairs) != sorted(str(index) for index in range(len(pairs))):
+            raise ValueError(
+                f"{origin} gives {len(pairs)} class names the indices {quote_some(index for index, _ in pairs)}; "
+                f"they have to be 0 to {len(pairs) - 1}, each of them once."
+            )
+        names = [name for _, name in sorted(pairs, key=lambda pair: int(pair[0]))]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"{origin} has to give at least one class name, as words, or a number for each of them.")
+    twice = repeated(names)
+    if twice:
+        raise ValueError(f"{origin} holds class names more than once: {quote_some(twice)}.")
+    return names
+
+
+def choose_class_names(videos: list["LabeledVideos"], class_names) -> tuple[list[str], str]:
+    """The class names of what is there, and where they come from; given ones go first, then the source's own."""
+    if class_names is not None:
+        given_by = f"from {class_names}" if isinstance(class_names, (str, os.PathLike)) else "`class_names`"
+        return read_class_names(class_names), given_by
+    for part in videos:
+        if part.class_names is not None:
+            return part.class_names, f"of {part.origin}"
+    labels = {label for part in videos for label in part.labels}
+    given_by = f"those of {videos[0].origin}"
+    are_integers = all(map(is_integer, labels))
+    if are_integers and not any(part.labels_are_words for part in videos):
+        negative = [label for label in labels if int(label) < 0]
+        if negative:
+            raise ValueError(
+                f"{videos[0].origin} has the labels {quote_some(negative)}; a label is 0 or more. Where this marks videos "
+                "without a label, take another split, or leave them out."
+            )
+        return [str(index) for index in range(max(map(int, labels)) + 1)], given_by
+    return sorted(labels, key=int if are_integers else None), given_by
+
+
+def number_labels(videos: "LabeledVideos", class_names: list[str], given_by: str) -> list[int]:
+    """The index of each label: the place of its name, or the label itself where it is an integer and no name."""
+    indices = {name: index for index, name in enumerate(class_names)}
+    unknown = [label for label in dict.fromkeys(videos.labels) if label not in indices]
+    if not unknown:
+        return [indices[label] for label in videos.labels]
+    if not videos.labels_are_words and all(map(is_integer, videos.labels)):
+        outside = [label for label in unknown if not 0 <= int(label) < len(class_names)]
+        if not outside:
+            return [int(label) for label in videos.labels]
+        raise ValueError(
+            f"{videos.origin} has the labels {quote_some(outside)}, but there are {len(class_names)} class names "
+            f"({given_by}), for the labels 0 to {len(class_names) - 1}."
+        )
+    raise ValueError(
+        f"{videos.origin} has labels that are not among the {len(class_names)} class names ({given_by}): "
+        f"{quote_some(unknown)}. Known are {quote_some(class_names)}. Correct them, leave these videos out, or give all names as "
+        "`class_names`."
+    )
+
+
+__all__ = ["class_name_in_words", "read_class_names"]
