@@ -144,14 +144,14 @@ def parse_options(
 
 
 @contextlib.contextmanager
-def exit_with_message() -> Iterator[None]:
+def exit_with_message(*others: type[Exception]) -> Iterator[None]:
     """
     End the process with the message of an error instead of a traceback: a `ValueError` or an `OSError` of this package
-    says what was given and what to do.
+    says what was given and what to do, as do the `others`.
     """
     try:
         yield
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, *others) as error:
         if os.environ.get(TRACEBACK_VARIABLE) == "1":
             raise
         if int(os.environ.get("LOCAL_RANK", 0)) > 0:

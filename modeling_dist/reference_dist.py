@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import CLIPVisionConfig
+from transformers import CLIPTextConfig, CLIPVisionConfig
 from transformers.activations import ACT2FN
 
 from .configuration_dist import DiSTConfig
@@ -49,18 +49,19 @@ def _mlp(dim: int, intermediate_size: int, hidden_act: str) -> nn.Sequential:
 
 
 class ReferenceCLIPBlock(nn.Module):
-    """A layer of CLIP's vision transformer."""
+    """A layer of one of CLIP's transformers."""
 
-    def __init__(self, config: CLIPVisionConfig):
+    def __init__(self, config: CLIPVisionConfig | CLIPTextConfig):
         super().__init__()
         self.ln_1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.attn = nn.MultiheadAttention(config.hidden_size, config.num_attention_heads)
         self.ln_2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.mlp = _mlp(config.hidden_size, config.intermediate_size, config.hidden_act)
 
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         normalized = self.ln_1(hidden_states)
-        hidden_states = hidden_states + self.attn(normalized, normalized, normalized, need_weights=False)[0]
+        attended, _ = self.attn(normalized, normalized, normalized, need_weights=False, attn_mask=attention_mask)
+        hidden_states = hidden_states + attended
         return hidden_states + self.mlp(self.ln_2(hidden_states))
 
 
@@ -109,6 +110,31 @@ class ReferenceCLIP(nn.Module):
             all_hidden_states.append(hidden_states)
         frame_embeds = self.ln_post(hidden_states[0]) @ self.proj
         return all_hidden_states, frame_embeds.unflatten(0, (batch_size, -1))
+
+
+class ReferenceCLIPText(nn.Module):
+    """CLIP's text tower in OpenAI's layout."""
+
+    def __init__(self, config: CLIPTextConfig):
+        super().__init__()
+        dim = config.hidden_size
+        self.token_embedding = nn.Embedding(config.vocab_size, dim)
+        self.positional_embedding = nn.Parameter(torch.randn(config.max_position_embeddings, dim) * dim**-0.5)
+        blocks = [ReferenceCLIPBlock(config) for _ in range(config.num_hidden_layers)]
+        self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
+        self.ln_final = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.text_projection = nn.Parameter(torch.randn(dim, config.projection_dim) * dim**-0.5)
+
+    def forward(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """From token ids (texts, length) to text embeddings (texts, P). A text ends at its largest token id."""
+        length = token_ids.shape[1]
+        # (texts, length, dim) -> (length, texts, dim)
+        hidden_states = (self.token_embedding(token_ids) + self.positional_embedding[:length]).transpose(0, 1)
+        causal_mask = torch.full((length, length), -torch.inf).triu(1)
+        for block in self.transformer["resblocks"]:
+            hidden_states = block(hidden_states, causal_mask)
+        last = hidden_states[token_ids.argmax(dim=-1), torch.arange(len(token_ids))]
+        return self.ln_final(last) @ self.text_projection
 
 
 class ReferenceTemporalBlock(nn.Module):

@@ -413,25 +413,25 @@ def test_file_that_is_no_checkpoint_is_named(tmp_path, convert):
     with pytest.raises(OSError, match=f"no checkpoint {path}"):
         convert(path)
     path.write_bytes(b"")
-    with pytest.raises(OSError, match=rf"{path} is no PyTorch checkpoint \(it is empty\)"):
+    with pytest.raises(OSError, match=rf"{path} is not a PyTorch checkpoint \(it is empty\)"):
         convert(path)
     path.write_bytes(OFFICIAL.read_bytes()[:100_000])
-    with pytest.raises(OSError, match=f"{path} is no PyTorch checkpoint.*truncated"):
+    with pytest.raises(OSError, match=f"{path} is not a PyTorch checkpoint.*truncated"):
         convert(path)
     # "c" is the opcode for a function or class, "g" one that the reader has not
     for text in (b"<!DOCTYPE html><html>", b"comment: some\nconfig: file\n", b"git-lfs 1", b"neither" * 100):
         path.write_bytes(text)
-        with pytest.raises(OSError, match=f"{path} is no PyTorch checkpoint .it begins with b.{text[:4].decode()}"):
+        with pytest.raises(OSError, match=f"{path} is not a PyTorch checkpoint .it begins with b.{text[:4].decode()}"):
             convert(path)
     torch.save({"model_state": {"weight": torch.zeros(100)}}, path, _use_new_zipfile_serialization=False)
     legacy = path.read_bytes()
     for length in (1, 50, 200, len(legacy) - 10):
         path.write_bytes(legacy[:length])
-        with pytest.raises(OSError, match=f"{path} is no PyTorch checkpoint"):
+        with pytest.raises(OSError, match=f"{path} is not a PyTorch checkpoint"):
             convert(path)
     for content in ({"state_dict": {}, "epoch": 3}, [torch.zeros(1)], {"model_state": {"a": 1}}):
         torch.save(content, path)
-        with pytest.raises(ValueError, match=f"{path} is none of the authors' checkpoints"):
+        with pytest.raises(ValueError, match=f"{path} is not one of the authors' checkpoints"):
             convert(path)
 
 
@@ -697,8 +697,8 @@ def test_wrongly_mapped_tensor_fails_the_self_check(convert, tmp_path, monkeypat
 
 
 def test_wrong_text_tower_fails_the_self_check(convert, tmp_path, monkeypatch):
-    embed = convert_dist_to_hf._embed_classes
-    monkeypatch.setattr(convert_dist_to_hf, "_embed_classes", lambda *args: embed(*args).flip(0))
+    embed = convert_dist_to_hf.embed_classes
+    monkeypatch.setattr(convert_dist_to_hf, "embed_classes", lambda *args: embed(*args).flip(0))
     with pytest.raises(RuntimeError, match="class embeddings"):
         convert()
     assert os.listdir(tmp_path) == []

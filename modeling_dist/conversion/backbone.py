@@ -1,15 +1,16 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""The CLIP that a checkpoint was trained on: finding it, and comparing the checkpoint with it."""
+"""The CLIP that a checkpoint was trained on: finding it, and comparing the checkpoint's towers with it."""
 
 import os
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from transformers import CLIPVisionConfig, CLIPVisionModel
+from transformers import CLIPVisionConfig
 from transformers.utils import logging
 
-from ..checkpoint_dist import read_checkpoint, select_weights
+from ..checkpoint_dist import Backbone, select_backbone
 from ..paper import find_openai_clip
 from .checkpoint import OfficialCheckpoint
 from .names import convert_state_dict, convert_text_tower
@@ -18,73 +19,58 @@ from .names import convert_state_dict, convert_text_tower
 logger = logging.get_logger(__name__)
 
 
-@dataclass
-class Backbone:
+def find_backbone(
+    name_or_path: str | os.PathLike | None, vision_config: CLIPVisionConfig, download_kwargs: dict[str, Any]
+) -> tuple[Backbone | None, CLIPVisionConfig | None, str]:
     """
-    A CLIP in its repository.
+    Read the backbone: the given one, or else OpenAI's of the same sizes if it can be reached.
 
     Args:
-        source (`str`):
-            Hub id or folder.
-        commit_hash (`str`, *optional*):
-            The commit; `None` for a folder.
+        name_or_path (`str` or `os.PathLike`, *optional*):
+            Hub id or folder of the backbone.
         vision_config (`CLIPVisionConfig`):
-            As the repository has it.
-        tensors (`dict[str, torch.Tensor]`):
-            All that its checkpoint holds.
+            The sizes of the checkpoint's vision tower.
+        download_kwargs (`dict[str, Any]`):
+            As in `from_pretrained`.
+
+    Returns:
+        `tuple`: The backbone and its configuration, and if there is none, the reason.
+
+    Raises:
+        OSError: If the backbone, or its revision, was given and cannot be read.
+        ValueError: If a revision was given, and no backbone has these sizes.
     """
 
-    source: str
-    commit_hash: str | None
-    vision_config: CLIPVisionConfig
-    tensors: dict[str, torch.Tensor]
+    def read(name_or_path: str | os.PathLike) -> tuple[Backbone, CLIPVisionConfig, str]:
+        backbone = Backbone.read(name_or_path, **download_kwargs)
+        return backbone, backbone.read_vision_config(**download_kwargs), ""
 
-    def __str__(self):
-        return f"{self.source}, commit {self.commit_hash}" if self.commit_hash else self.source
-
-    @classmethod
-    def read(cls, source: str, download_kwargs: dict) -> "Backbone":
-        vision_config = CLIPVisionConfig.from_pretrained(source, **download_kwargs)
-        tensors, commit_hash = read_checkpoint(source, **download_kwargs)
-        return cls(source, commit_hash, vision_config, tensors)
-
-    def check_config(self, vision_config: CLIPVisionConfig):
-        """What no tensor tells has to agree too."""
-        for name in ("num_attention_heads", "hidden_act", "layer_norm_eps"):
-            ours, theirs = getattr(vision_config, name), getattr(self.vision_config, name)
-            if ours != theirs:
-                raise ValueError(
-                    f"The backbone `{self.source}` has {name}={theirs}, and the checkpoint's vision tower is to be read "
-                    f"with {name}={ours}. Give the backbone that it was trained on."
-                )
-
-
-def _find_backbone(
-    backbone: str | os.PathLike | None, vision_sizes: dict, download_kwargs: dict
-) -> tuple[Backbone | None, str]:
-    """The backbone that was asked for, or OpenAI's of these sizes where it can be had, and where there is none, why."""
-    if backbone is not None:
-        return Backbone.read(os.fspath(backbone), download_kwargs), ""
-    source = find_openai_clip(vision_sizes)
-    asked_for_revision = download_kwargs.get("revision") is not None
-    if source is None and asked_for_revision:
-        raise ValueError(
-            "`revision` is that of the backbone, and OpenAI has published no CLIP of these sizes. Name the backbone with "
-            "`backbone`, or leave `revision` out."
+    if name_or_path is not None:
+        return read(name_or_path)
+    openai_clip = find_openai_clip(vision_config.to_dict())
+    has_revision = download_kwargs.get("revision") is not None
+    if openai_clip is None:
+        if has_revision:
+            raise ValueError(
+                "`revision` is that of the backbone, and OpenAI has published no CLIP of these sizes. Name the backbone "
+                "with `backbone`, or leave out `revision`."
+            )
+        return (
+            None,
+            None,
+            "OpenAI has published no CLIP of these sizes; if there is another one, name it with `backbone`",
         )
-    if source is None:
-        return None, "OpenAI has published no CLIP of these sizes; name one with `backbone` if there is one"
     try:
-        return Backbone.read(source, download_kwargs), ""
+        return read(openai_clip)
     except OSError as error:
-        if asked_for_revision:  # it may be mistyped, and who names one does not want to go without
+        if has_revision:  # it may be mistyped, and whoever gives one does not want a model without a backbone
             raise
-        return None, f"{source} is not in the cache and cannot be reached ({str(error).splitlines()[0]})"
+        return None, None, f"{openai_clip} is not in the cache and cannot be reached ({str(error).splitlines()[0]})"
 
 
 @dataclass
 class Comparison:
-    """How far tensors of the checkpoint are from those of the same names in the backbone's repository."""
+    """How far tensors of the checkpoint are from those of the same names in the backbone."""
 
     num_tensors: int
     num_different: int
@@ -100,83 +86,101 @@ class Comparison:
 
 
 def _compare(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> Comparison | None:
-    """`None` where the repository does not hold all of these, in these shapes."""
+    """Compare tensors; `None` if the backbone does not hold all of them in these shapes."""
     if any(name not in theirs or theirs[name].shape != tensor.shape for name, tensor in ours.items()):
         return None
-    # A checkpoint in half precision is the same where it is the repository's rounded.
+    # A checkpoint in half precision is equal to the backbone if it holds the rounded values.
     differences = {}
     for name, tensor in ours.items():
         difference = (tensor.float() - theirs[name].to(tensor.dtype).float()).abs().max()
-        packed_name = re.sub(r"\.[qkv]_proj\.", ".in_proj.", name)  # counted as the checkpoint holds them
+        packed_name = re.sub(r"\.[qkv]_proj\.", ".in_proj.", name)  # counted as one tensor, as in the checkpoint
         differences.setdefault(packed_name, []).append(difference)
     differences = torch.stack([torch.stack(parts).max() for parts in differences.values()])
     return Comparison(len(differences), int((differences != 0).sum()), differences.max().item())
 
 
+def _check_vision_config(vision_config: CLIPVisionConfig, backbone: Backbone, backbone_config: CLIPVisionConfig):
+    """Check the settings that tensor shapes do not reveal."""
+    for name in ("num_attention_heads", "hidden_act", "layer_norm_eps"):
+        ours, theirs = getattr(vision_config, name), getattr(backbone_config, name)
+        if ours != theirs:
+            raise ValueError(
+                f"The backbone `{backbone.name_or_path}` has {name}={theirs}, but the checkpoint's vision tower is read with "
+                f"{name}={ours}. Give the backbone that it was trained on."
+            )
+
+
 @dataclass
 class VisionTower:
     """
-    Where the model's spatial encoder comes from, and with what CLIP's visual projection.
+    The spatial encoder of the converted model.
 
     Args:
         tensors (`dict[str, torch.Tensor]`):
-            Its weights, under the names of `CLIPVisionModel`.
-        backbone (`Backbone`, *optional*):
-            The repository that they stay in; `None` where they are saved with the model.
+            Its weights, named as in `CLIPVisionModel`.
         visual_projection (`torch.Tensor`, *optional*):
-            To be saved with the head, where no repository holds the same one.
-        is_another (`bool`):
-            Whether it is not bit for bit the checkpoint's.
+            CLIP's visual projection, if it has to be saved in the head because the backbone does not hold the same one.
+        backbone (`Backbone`, *optional*):
+            Where the weights come from; `None` if they are the checkpoint's own, and are saved with the model.
     """
 
     tensors: dict[str, torch.Tensor]
-    backbone: Backbone | None
     visual_projection: torch.Tensor | None
-    is_another: bool = False
+    backbone: Backbone | None = None
 
 
-def _choose_vision_tower(
-    official: OfficialCheckpoint, backbone: Backbone | None, backbone_mismatch: str, findings: list[tuple[str, str]]
-) -> VisionTower:
-    """Compares the checkpoint with the backbone; what it finds goes to `findings`."""
+def choose_vision_tower(
+    official: OfficialCheckpoint,
+    backbone: Backbone | None,
+    backbone_config: CLIPVisionConfig | None,
+    backbone_mismatch: str,
+) -> tuple[VisionTower, list[tuple[str, str]]]:
+    """
+    Decide where the weights of the spatial encoder come from, by comparing the checkpoint with the backbone.
+
+    Args:
+        official (`OfficialCheckpoint`):
+            The checkpoint. Its configuration names the backbone afterwards if only the vision tower differs.
+        backbone (`Backbone`, *optional*), backbone_config (`CLIPVisionConfig`, *optional*):
+            What [`find_backbone`] has found.
+        backbone_mismatch (`str`):
+            `"include"`, `"replace"` or `"error"`; see [`~modeling_dist.convert_dist_to_hf.convert_dist_checkpoint`].
+
+    Returns:
+        `tuple[VisionTower, list[tuple[str, str]]]`: The choice, and lines for the report.
+
+    Raises:
+        ValueError: If the backbone has other sizes or settings, or with `"error"`, other weights.
+    """
     config, tensors = official.config, official.tensors
-    own = {
-        name.removeprefix("spatial_encoder."): tensor
-        for name, tensor in convert_state_dict(tensors)[0].items()
-        if name.startswith("spatial_encoder.")
-    }
+    own = select_backbone(convert_state_dict(tensors)[0])
     projection = tensors["visual.proj"].T
     if backbone is None:
-        return VisionTower(own, None, projection)
+        return VisionTower(own, projection), []
 
-    backbone.check_config(config.vision_config)
-    theirs = select_weights(backbone.tensors, backbone.source, CLIPVisionModel, config.vision_config)
+    _check_vision_config(config.vision_config, backbone, backbone_config)
+    theirs = backbone.vision_weights(config.vision_config)
     comparison = _compare(own, theirs)
     text_comparison = _compare(convert_text_tower(tensors), backbone.tensors)
     projection_comparison = _compare({"visual_projection.weight": projection}, backbone.tensors)
-    findings.append(("vision tower", str(comparison)))
+    lines = [("vision tower", str(comparison))]
     if text_comparison is not None:
-        findings.append(("text tower", str(text_comparison)))
+        lines.append(("text tower", str(text_comparison)))
         if text_comparison.num_different:
-            findings.append(("", "class names set later are embedded by the backbone's, in another space than these"))
-
-    if comparison.num_different and backbone_mismatch != "replace":
-        message = f"The vision tower of {official.path} is {comparison} ({backbone.source})."
-        if backbone_mismatch == "error":
-            raise ValueError(f'{message} With `backbone_mismatch="include"` it is saved with the model.')
-        logger.warning(f"{message} The whole model is saved.")
-        if text_comparison is not None and not text_comparison.num_different:
-            # The weights stay with the model; the name tells where the text encoder is for other class names.
-            config.backbone, config.backbone_revision = backbone.source, backbone.commit_hash
-        return VisionTower(own, None, projection)
+            lines.append(("", "class names set later are embedded by the backbone's, in another space than these"))
 
     if comparison.num_different:
-        logger.warning(
-            f"The vision tower of {official.path} is {comparison} ({backbone.source}), and is replaced by it. The model "
-            "computes something else than the checkpoint does."
-        )
-        findings.append(("", "the vision tower is replaced by the backbone's"))
+        difference = f"The vision tower of {official.path} is {comparison} ({backbone.name_or_path})"
+        if backbone_mismatch == "error":
+            raise ValueError(f'{difference}. With `backbone_mismatch="include"` it is saved with the model.')
+        if backbone_mismatch == "include":
+            logger.warning(f"{difference}. The whole model is saved.")
+            if text_comparison is not None and not text_comparison.num_different:
+                # The name tells where to find the text encoder that embeds other class names.
+                config.backbone, config.backbone_revision = backbone.name_or_path, backbone.commit_hash
+            return VisionTower(own, projection), lines
+        logger.warning(f"{difference}, and is replaced by it. The model does not compute what the checkpoint does.")
+        lines.append(("", "the vision tower is replaced by the backbone's"))
     if projection_comparison is not None and not projection_comparison.num_different:
         projection = None
-    is_rounded = any(tensor.dtype != theirs[name].dtype for name, tensor in own.items())
-    return VisionTower(theirs, backbone, projection, is_another=is_rounded or comparison.num_different > 0)
+    return VisionTower(theirs, projection, backbone), lines

@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""The authors' checkpoints: reading them without running anything, and what their tensors say of sizes."""
+"""The authors' checkpoints: reading them without running any code in them, and the sizes that their tensors reveal."""
 
 import math
 import os
@@ -8,119 +8,18 @@ import pickletools
 import re
 import zipfile
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from transformers import CLIPTextConfig, CLIPVisionConfig
+from transformers import CLIPTextConfig
 
 from ..configuration_dist import DiSTConfig
-from ..reference_dist import ReferenceCLIPBlock, ReferenceDiST
-from .names import OLD_NAMES, SPATIAL_ENCODER_NAMES, TEXT_TOWER_NAMES, TUNABLE_NAMES, _bare_name, _rename
+from ..reference_dist import ReferenceCLIPText, ReferenceDiST
+from .names import OLD_NAMES, TEXT_TOWER_NAMES, TUNABLE_NAMES, VISION_TOWER_NAMES, rename, strip_prefix
 
 
-# The width of one attention head in every CLIP of OpenAI's.
+# The width of an attention head in all of OpenAI's CLIP models.
 CLIP_HEAD_DIM = 64
-
-
-def _is_pickle_with_globals(path: str) -> bool:
-    """
-    Whether a file that is refused as a pickle is one, and asks for functions or classes; a text may seem to, since "c" is
-    the opcode for it. Reads the opcodes and runs none.
-    """
-    if zipfile.is_zipfile(path):  # as PyTorch writes it; there is a pickle inside
-        return True
-    try:
-        with open(path, "rb") as file:
-            for _ in range(4):  # PyTorch's older files have three short pickles before that of the content
-                opcodes = {opcode.name for opcode, _, _ in pickletools.genops(file)}
-                if not opcodes.isdisjoint(("GLOBAL", "STACK_GLOBAL", "INST")):
-                    return True
-    except Exception:  # whatever it finds wrong with the first bytes that are no opcodes
-        pass
-    return False
-
-
-def _load_checkpoint(path: str):
-    if not os.path.exists(path):
-        raise OSError(f"There is no checkpoint {path}.")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (MemoryError, OSError) as error:
-        raise OSError(f"{path} cannot be read. ({error})") from error
-    except Exception as error:  # the reader raises all kinds on bytes that are none of its own
-        # The library's messages recommend to load the file all the same, so that little is taken from them.
-        message, reason = str(error), str(error).split(". ")[0].splitlines()[:1]
-        if isinstance(error, pickle.UnpicklingError):
-            if _is_pickle_with_globals(path):
-                asked_for = re.search(r"GLOBAL (\S+)", message)
-                reason = f"it asks for {asked_for.group(1)}" if asked_for else "it asks for functions or classes"
-                raise ValueError(
-                    f"{path} is refused: it is no checkpoint of tensors and plain values alone, and what else is in it "
-                    f"could run code on loading. ({reason})"
-                ) from None
-            with open(path, "rb") as file:
-                reason = [f"it begins with {file.read(16)!r}"]
-        reason = "it is empty" if os.path.getsize(path) == 0 else (reason or [type(error).__name__])[0]
-        raise OSError(
-            f"{path} is no PyTorch checkpoint ({reason}). It may be truncated, or something else under that name: compare "
-            "its size with the original's, or fetch it again."
-        ) from None
-
-
-def read_official_checkpoint(checkpoint: str | os.PathLike) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """
-    The tensors of one of the authors' checkpoints. Nothing in the file is run: one that holds more than tensors and plain
-    values is refused.
-
-    Args:
-        checkpoint (`str` or `os.PathLike`):
-            The .pyth file.
-
-    Returns:
-        `tuple[dict[str, torch.Tensor], list[str]]`: The tensors of `model_state`, without the prefixes of the authors'
-        model and of DistributedDataParallel, and with the old names of `dist_net` replaced by the present ones; and what else the file holds.
-
-    Raises:
-        OSError: If the file is missing, truncated or no checkpoint.
-        ValueError: If it holds objects that only code could make, or no `model_state`.
-    """
-    checkpoint = os.fspath(checkpoint)
-    content = _load_checkpoint(checkpoint)
-    state_dict = content.get("model_state") if isinstance(content, dict) else None
-    if not isinstance(state_dict, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state_dict.items()
-    ):
-        found = (
-            f"the entries {', '.join(map(str, content))[:200]}"
-            if isinstance(content, dict)
-            else type(content).__name__
-        )
-        raise ValueError(
-            f"{checkpoint} is none of the authors' checkpoints, which hold a `model_state` of tensors; it holds {found}."
-        )
-
-    tensors = {}
-    for name, tensor in state_dict.items():
-        renamed = _bare_name(name)
-        if renamed.startswith("ladder_net."):
-            _, part, *rest = renamed.split(".")
-            renamed = ".".join(["dist_net", OLD_NAMES.get(part, part), *rest])
-        if renamed in tensors:
-            raise ValueError(f"{checkpoint} holds {renamed} twice, under two spellings of its name.")
-        tensors[renamed] = tensor
-    return tensors, sorted(str(name) for name in content if name != "model_state")
-
-
-def _count(tensors: dict[str, torch.Tensor], prefix: str) -> int:
-    """How many modules of a list there are, going by the last of them."""
-    indices = {name[len(prefix) :].split(".")[0] for name in tensors if name.startswith(prefix)}
-    return max((int(index) + 1 for index in indices if index.isdecimal()), default=0)
-
-
-def _ratio(size: int, dim: int) -> float:
-    """The ratio of which `int(dim * ratio)` is that size."""
-    ratio = size / dim
-    return ratio if int(dim * ratio) == size else math.nextafter(ratio, math.inf)
-
 
 # The tensors that the sizes are read from, and their number of axes.
 SIZE_SOURCES = {
@@ -140,43 +39,131 @@ SIZE_SOURCES = {
 }
 
 
+def _is_pickle_with_globals(path: str) -> bool:
+    """
+    Whether a file that the unpickler rejects is really a pickle, and asks for functions or classes. A text can look like
+    one, because "c" is an opcode. The opcodes are read, not run.
+    """
+    if zipfile.is_zipfile(path):  # what `torch.save` writes, with a pickle in it
+        return True
+    try:
+        with open(path, "rb") as file:
+            for _ in range(4):  # older PyTorch files begin with three short pickles
+                opcodes = {opcode.name for opcode, _, _ in pickletools.genops(file)}
+                if not opcodes.isdisjoint(("GLOBAL", "STACK_GLOBAL", "INST")):
+                    return True
+    except Exception:  # bytes that are not a pickle raise errors of many kinds
+        pass
+    return False
+
+
+def _load(path: str) -> Any:
+    if not os.path.exists(path):
+        raise OSError(f"There is no checkpoint {path}.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (MemoryError, OSError) as error:
+        raise OSError(f"{path} cannot be read. ({error})") from error
+    except Exception as error:  # bytes that are not a checkpoint raise errors of many kinds
+        # Little is quoted of PyTorch's messages, because they recommend loading the file without this protection.
+        message = str(error)
+        reason = (message.split(". ")[0].splitlines() or [type(error).__name__])[0]
+        if isinstance(error, pickle.UnpicklingError):
+            if _is_pickle_with_globals(path):
+                name = re.search(r"GLOBAL (\S+)", message)
+                raise ValueError(
+                    f"{path} is refused: it contains {name.group(1) if name else 'functions or classes'}, and not only "
+                    "tensors and plain values. Loading it could run code."
+                ) from None
+            with open(path, "rb") as file:
+                reason = f"it begins with {file.read(16)!r}"
+        if os.path.getsize(path) == 0:
+            reason = "it is empty"
+        raise OSError(
+            f"{path} is not a PyTorch checkpoint ({reason}). It may be truncated, or a different file under that name: "
+            "compare its size with the original's, or download it again."
+        ) from None
+
+
+def read_official_checkpoint(checkpoint: str | os.PathLike) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """
+    Read the tensors of one of the authors' checkpoints. No code in the file is run: a file that contains more than tensors
+    and plain values is refused.
+
+    Args:
+        checkpoint (`str` or `os.PathLike`):
+            The .pyth file.
+
+    Returns:
+        `tuple[dict[str, torch.Tensor], list[str]]`: The tensors of `model_state`, without the prefixes of the authors'
+        model and of DistributedDataParallel, and with old names of `dist_net` replaced by the current ones; and the names
+        of the file's other entries.
+
+    Raises:
+        OSError: If the file is missing, truncated or not a checkpoint.
+        ValueError: If it contains objects of other types, or no `model_state`.
+    """
+    checkpoint = os.fspath(checkpoint)
+    content = _load(checkpoint)
+    state_dict = content.get("model_state") if isinstance(content, dict) else None
+    if not isinstance(state_dict, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state_dict.items()
+    ):
+        is_dict = isinstance(content, dict)
+        found = f"the entries {', '.join(map(str, content))[:200]}" if is_dict else type(content).__name__
+        raise ValueError(
+            f"{checkpoint} is not one of the authors' checkpoints, which hold a `model_state` of tensors; it holds {found}."
+        )
+
+    tensors = {}
+    for name, tensor in state_dict.items():
+        renamed = strip_prefix(name)
+        if renamed.startswith("ladder_net."):
+            _, part, *rest = renamed.split(".")
+            renamed = ".".join(["dist_net", OLD_NAMES.get(part, part), *rest])
+        if renamed in tensors:
+            raise ValueError(f"{checkpoint} holds {renamed} twice, under two spellings of its name.")
+        tensors[renamed] = tensor
+    return tensors, sorted(str(name) for name in content if name != "model_state")
+
+
+def _count(tensors: dict[str, torch.Tensor], prefix: str) -> int:
+    """Return the number of modules in a list, judging by the highest index."""
+    indices = {name[len(prefix) :].split(".")[0] for name in tensors if name.startswith(prefix)}
+    return max((int(index) + 1 for index in indices if index.isdecimal()), default=0)
+
+
+def _ratio(size: int, dim: int) -> float:
+    """Return a ratio for which `int(dim * ratio)` is the size."""
+    ratio = size / dim
+    return ratio if int(dim * ratio) == size else math.nextafter(ratio, math.inf)
+
+
 def _is_known(name: str) -> bool:
     if name.startswith("dist_net."):
-        return _rename(name.removeprefix("dist_net."), TUNABLE_NAMES) is not None
+        return rename(name.removeprefix("dist_net."), TUNABLE_NAMES) is not None
     return name in ("visual.proj", "logit_scale") or bool(
-        _rename(name, SPATIAL_ENCODER_NAMES) or _rename(name, TEXT_TOWER_NAMES)
+        rename(name, VISION_TOWER_NAMES) or rename(name, TEXT_TOWER_NAMES)
     )
 
 
-def _refuse_tensors(checkpoint: str, problems: list[str]):
+def _refuse_tensors(path: str, problems: list[str]):
     if problems:
         lines = "".join(f"\n  {problem}" for problem in problems)
-        raise ValueError(f"{checkpoint} is no complete DiST; {len(problems)} of its tensors do not fit:{lines}")
+        raise ValueError(f"{path} is not a complete DiST; {len(problems)} of its tensors do not fit:{lines}")
 
 
-def _num_heads(dim: int, num_heads: int | None, option: str, what: str) -> int:
-    if num_heads is None:
-        if dim % CLIP_HEAD_DIM:
-            raise ValueError(
-                f"The {what} has width {dim}, which is no multiple of {CLIP_HEAD_DIM}, the width of a head in CLIP. Give "
-                f"its number of attention heads, `{option}`, which the tensors do not tell."
-            )
-        return dim // CLIP_HEAD_DIM
-    if num_heads < 1 or dim % num_heads:
-        raise ValueError(f"`{option}` must divide the {what}'s width, {dim}; got {num_heads}.")
-    return num_heads
-
-
-def _read_sizes(checkpoint: str, tensors: dict[str, torch.Tensor]) -> dict:
-    """What the shapes say, as values of `DiSTConfig`; `vision_config` without its number of heads."""
+def _read_sizes(path: str, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Return what the shapes reveal, as arguments of `DiSTConfig`."""
     problems = [f"{name}: unknown" for name in tensors if not _is_known(name)]
+    num_unknown = len(problems)
     for name, num_axes in SIZE_SOURCES.items():
         if name not in tensors:
             problems.append(f"{name}: missing")
         elif tensors[name].ndim != num_axes:
             problems.append(f"{name}: shape {tuple(tensors[name].shape)} instead of one of {num_axes} axes")
-    if any(not problem.endswith(": unknown") for problem in problems):
-        _refuse_tensors(checkpoint, problems)
+    if len(problems) > num_unknown:  # unknown names alone are reported along with all shapes, by `_check_tensors`
+        _refuse_tensors(path, problems)
 
     shapes = {name: tensors[name].shape for name in SIZE_SOURCES}
     hidden_size, _, _, patch_size = shapes["visual.conv1.weight"]
@@ -189,6 +176,7 @@ def _read_sizes(checkpoint: str, tensors: dict[str, torch.Tensor]) -> dict:
             "hidden_size": hidden_size,
             "intermediate_size": shapes["visual.transformer.resblocks.0.mlp.c_fc.weight"][0],
             "num_hidden_layers": _count(tensors, "visual.transformer.resblocks."),
+            "num_attention_heads": 1,  # which no tensor reveals
             "image_size": grid_size * patch_size,
             "patch_size": patch_size,
             "projection_dim": projection_dim,
@@ -209,11 +197,11 @@ def _read_sizes(checkpoint: str, tensors: dict[str, torch.Tensor]) -> dict:
     }
 
 
-def _check_selected_layers(selected_layers: list[int] | None, num_blocks: int, num_layers: int) -> list[int]:
+def _choose_layers(selected_layers: list[int] | None, num_blocks: int, num_layers: int) -> list[int]:
     if selected_layers is None:
         if num_blocks != num_layers:
             raise ValueError(
-                f"The checkpoint reads {num_blocks} of the {num_layers} layers of its vision tower, and does not tell "
+                f"The checkpoint reads {num_blocks} of the {num_layers} layers of its vision tower, and does not reveal "
                 "which. Give them as `selected_layers`, counted from 0."
             )
         return list(range(num_layers))
@@ -225,97 +213,111 @@ def _check_selected_layers(selected_layers: list[int] | None, num_blocks: int, n
     return list(selected_layers)
 
 
-def _text_config(tensors: dict[str, torch.Tensor], num_heads: int | None) -> CLIPTextConfig:
+def _make_text_config(tensors: dict[str, torch.Tensor]) -> CLIPTextConfig:
     vocab_size, hidden_size = tensors["token_embedding.weight"].shape
     return CLIPTextConfig(
         hidden_size=hidden_size,
         intermediate_size=tensors["transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
         num_hidden_layers=_count(tensors, "transformer.resblocks."),
-        num_attention_heads=_num_heads(hidden_size, num_heads, "num_text_attention_heads", "text tower"),
+        num_attention_heads=1,  # which no tensor reveals
         vocab_size=vocab_size,
         max_position_embeddings=len(tensors["positional_embedding"]),
         projection_dim=tensors["dist_net.proj"].shape[1],
         bos_token_id=None,
-        eos_token_id=2,  # which stands for OpenAI's rule: a text ends at its largest token id
+        eos_token_id=2,  # which makes transformers follow OpenAI's rule: a text ends at its largest token id
     )
 
 
 def _check_tensors(
-    checkpoint: str, tensors: dict[str, torch.Tensor], config: DiSTConfig, text_config: CLIPTextConfig
+    path: str, tensors: dict[str, torch.Tensor], config: DiSTConfig, text_config: CLIPTextConfig
 ) -> list[str]:
-    """Every tensor that the sizes ask for is there in its shape, and no other. Gives those that nothing reads."""
-    width = text_config.hidden_size
-    text_sizes = {name: getattr(text_config, name) for name in ("intermediate_size", "num_attention_heads")}
+    """Check that exactly the tensors of these configurations are there. Return the names of those that are not used."""
     with torch.device("meta"):
-        expected = ReferenceDiST(config).state_dict()
-        block = ReferenceCLIPBlock(CLIPVisionConfig(hidden_size=width, **text_sizes)).state_dict()
-    expected = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    for layer in range(text_config.num_hidden_layers):
-        expected |= {f"transformer.resblocks.{layer}.{name}": tuple(tensor.shape) for name, tensor in block.items()}
-    expected |= {
-        "token_embedding.weight": (text_config.vocab_size, width),
-        "positional_embedding": (text_config.max_position_embeddings, width),
-        "ln_final.weight": (width,),
-        "ln_final.bias": (width,),
-        "text_projection": (width, text_config.projection_dim),
-        "logit_scale": (),
-    }
-    last = config.num_hidden_layers - 1
-    unread = [name for name in expected if name.startswith(f"dist_net.integration2temporal_nets.{last}.")]
+        expected = ReferenceDiST(config).state_dict() | ReferenceCLIPText(text_config).state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in expected.items()} | {"logit_scale": ()}
+    unused_prefix = f"dist_net.integration2temporal_nets.{config.num_hidden_layers - 1}."
     problems = [f"{name}: unknown" for name in tensors if name not in expected]
-    problems += [f"{name}: missing" for name in expected if name not in tensors and name not in unread]
-    problems += [
-        f"{name}: shape {tuple(tensors[name].shape)} instead of {shape}"
-        for name, shape in expected.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    _refuse_tensors(checkpoint, problems)
-    return [name for name in unread if name in tensors]
+    for name, shape in expected.items():
+        if name not in tensors:
+            if not name.startswith(unused_prefix):
+                problems.append(f"{name}: missing")
+        elif tensors[name].shape != shape:
+            problems.append(f"{name}: shape {tuple(tensors[name].shape)} instead of {shape}")
+    _refuse_tensors(path, problems)
+    return [name for name in tensors if name.startswith(unused_prefix)]
+
+
+def _choose_num_heads(dim: int, num_heads: int | None, option: str, what: str) -> int:
+    if num_heads is None:
+        if dim % CLIP_HEAD_DIM:
+            raise ValueError(
+                f"The {what} has width {dim}, which is not a multiple of {CLIP_HEAD_DIM}, the width of a head in CLIP. Give "
+                f"its number of attention heads as `{option}`; the tensors do not reveal it."
+            )
+        return dim // CLIP_HEAD_DIM
+    if num_heads < 1 or dim % num_heads:
+        raise ValueError(f"`{option}` must divide the {what}'s width, {dim}; got {num_heads}.")
+    return num_heads
 
 
 @dataclass
 class OfficialCheckpoint:
     """
-    One of the authors' checkpoints with what its tensors say about it.
+    One of the authors' checkpoints, complete and of consistent sizes.
 
     Args:
         path (`str`):
             The file.
         tensors (`dict[str, torch.Tensor]`):
-            As [`read_official_checkpoint`] gives them; complete, of the right shapes, and no others.
+            The tensors under the names that [`read_official_checkpoint`] gives them.
+        other_entries (`list[str]`):
+            Names of what else the file holds.
         config (`DiSTConfig`), text_config (`CLIPTextConfig`):
-            Of the model and of the text tower.
-        unread (`list[str]`):
-            Tensors that nothing reads.
+            The configurations of the model and of the text tower.
+        unused (`list[str]`):
+            Names of the tensors that no output depends on.
     """
 
     path: str
     tensors: dict[str, torch.Tensor]
+    other_entries: list[str]
     config: DiSTConfig
     text_config: CLIPTextConfig
-    unread: list[str]
+    unused: list[str]
 
+    @classmethod
+    def read(cls, path: str, selected_layers: list[int] | None = None) -> "OfficialCheckpoint":
+        """
+        Read a checkpoint, and its sizes from the tensors. The numbers of attention heads are set by [`set_num_heads`].
 
-def _make_configs(
-    path: str,
-    tensors: dict[str, torch.Tensor],
-    sizes: dict,
-    selected_layers: list[int] | None,
-    num_attention_heads: int | None,
-    num_text_attention_heads: int | None,
-) -> tuple[DiSTConfig, CLIPTextConfig]:
-    vision_sizes = sizes["vision_config"]
-    num_blocks = _count(tensors, "dist_net.input_linears.")
-    selected_layers = _check_selected_layers(selected_layers, num_blocks, vision_sizes["num_hidden_layers"])
-    num_attention_heads = _num_heads(
-        vision_sizes["hidden_size"], num_attention_heads, "num_attention_heads", "vision tower"
-    )
-    text_config = _text_config(tensors, num_text_attention_heads)
-    vision_config = {**vision_sizes, "num_attention_heads": num_attention_heads}
-    try:
-        config = DiSTConfig(
-            **{**sizes, "vision_config": vision_config}, backbone=None, selected_layers=selected_layers
+        Raises:
+            OSError: If the file is missing, truncated or not a checkpoint.
+            ValueError: If its content is not that of a DiST; all tensors that do not fit are listed.
+        """
+        tensors, other_entries = read_official_checkpoint(path)
+        sizes = _read_sizes(path, tensors)
+        num_blocks, num_layers = (
+            _count(tensors, "dist_net.input_linears."),
+            sizes["vision_config"]["num_hidden_layers"],
         )
-    except ValueError as error:
-        raise ValueError(f"The sizes of {path} are those of no DiST: {error}") from error
-    return config, text_config
+        selected_layers = _choose_layers(selected_layers, num_blocks, num_layers)
+        try:
+            config = DiSTConfig(**sizes, backbone=None, selected_layers=selected_layers)
+        except ValueError as error:
+            raise ValueError(f"The tensors of {path} do not have the sizes of a DiST: {error}") from error
+        text_config = _make_text_config(tensors)
+        unused = _check_tensors(path, tensors, config, text_config)
+        return cls(path, tensors, other_entries, config, text_config, unused)
+
+    def set_num_heads(self, num_attention_heads: int | None, num_text_attention_heads: int | None):
+        """
+        Set the numbers of attention heads of the vision and the text tower; by default, the heads have CLIP's width.
+
+        Raises:
+            ValueError: If they do not divide the widths.
+        """
+        for config, num_heads, option, what in (
+            (self.config.vision_config, num_attention_heads, "num_attention_heads", "vision tower"),
+            (self.text_config, num_text_attention_heads, "num_text_attention_heads", "text tower"),
+        ):
+            config.num_attention_heads = _choose_num_heads(config.hidden_size, num_heads, option, what)

@@ -1,16 +1,18 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""The authors' names of tensors and those of transformers."""
+"""The names of tensors in the authors' checkpoints, and in transformers."""
 
 import re
 
 import torch
 
 
-# Prefix of every tensor of the authors' model.
+# Patterns, each with its replacement; the first one that matches renames.
+Rules = tuple[tuple[str, str], ...]
+
+# Prefix of all tensors of the authors' model.
 PREFIX = "backbone.base_encoder."
 
-
-# What `dist_net` and its parts are called in the authors' older files.
+# The parts of `dist_net` that have other names in the authors' older files, where it is called `ladder_net`.
 OLD_NAMES = {
     "input_map_feat_nets": "input_linears",
     "s2t_fuse_nets": "integration2temporal_nets",
@@ -20,8 +22,8 @@ OLD_NAMES = {
 }
 
 
-def _block_names(source: str, target: str) -> tuple[tuple[str, str], ...]:
-    """A layer of one of CLIP's transformers. The packed q/k/v projection is split in `_split_projections`."""
+def _layer_names(source: str, target: str) -> Rules:
+    """Return the rules for a layer of one of CLIP's transformers; `_split_projections` then splits the q/k/v projection."""
     source = rf"^{re.escape(source)}\.(\d+)\."
     return (
         (rf"{source}ln_1\.", rf"{target}.\1.layer_norm1."),
@@ -33,16 +35,15 @@ def _block_names(source: str, target: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-# The spatial encoder: OpenAI's CLIP to `CLIPVisionModel`.
-SPATIAL_ENCODER_NAMES = (
+# The vision tower: OpenAI's CLIP to `CLIPVisionModel`.
+VISION_TOWER_NAMES = (
     (r"^visual\.class_embedding$", r"embeddings.class_embedding"),
     (r"^visual\.positional_embedding$", r"embeddings.position_embedding.weight"),
     (r"^visual\.conv1\.", r"embeddings.patch_embedding."),
     (r"^visual\.ln_pre\.", r"pre_layrnorm."),
     (r"^visual\.ln_post\.", r"post_layernorm."),
-    *_block_names("visual.transformer.resblocks", "encoder.layers"),
+    *_layer_names("visual.transformer.resblocks", "encoder.layers"),
 )
-
 
 # The text tower: OpenAI's CLIP to `CLIPTextModelWithProjection`.
 TEXT_TOWER_NAMES = (
@@ -50,9 +51,8 @@ TEXT_TOWER_NAMES = (
     (r"^positional_embedding$", r"text_model.embeddings.position_embedding.weight"),
     (r"^ln_final\.", r"text_model.final_layer_norm."),
     (r"^text_projection$", r"text_projection.weight"),
-    *_block_names("transformer.resblocks", "text_model.encoder.layers"),
+    *_layer_names("transformer.resblocks", "text_model.encoder.layers"),
 )
-
 
 # The tunable part: the authors' `dist_net` to `DiSTModel`.
 TUNABLE_NAMES = (
@@ -90,7 +90,8 @@ TUNABLE_NAMES = (
 )
 
 
-def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str | None:
+def rename(name: str, rules: Rules) -> str | None:
+    """Return the name that the rules give, or `None` where none of them matches."""
     for pattern, replacement in rules:
         renamed, count = re.subn(pattern, replacement, name)
         if count:
@@ -98,25 +99,25 @@ def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str | None:
     return None
 
 
-def _bare_name(name: str) -> str:
-    """Without what DistributedDataParallel and the authors' model put before it."""
+def strip_prefix(name: str) -> str:
+    """Return a tensor's name without the prefixes of DistributedDataParallel and of the authors' model."""
     return name.removeprefix("module.").removeprefix(PREFIX)
 
 
 def convert_tunable_tensor(name: str, tensor: torch.Tensor) -> tuple[str | None, torch.Tensor]:
     """
-    One tensor of the authors' `dist_net`, or its gradient, under the name and in the shape that `DiSTModel` has.
+    Convert a tensor of the authors' `dist_net`, or its gradient, to the name and shape that it has in `DiSTModel`.
 
     Args:
         name (`str`):
-            The authors' name, without what comes before and with `dist_net.`.
+            The authors' name, without the prefixes and `dist_net.`.
         tensor (`torch.Tensor`):
             The tensor.
 
     Returns:
-        `tuple[str | None, torch.Tensor]`: The name, `None` for one that is not known, and the tensor.
+        `tuple[str | None, torch.Tensor]`: The name (`None` if it is unknown) and the tensor.
     """
-    renamed = _rename(name, TUNABLE_NAMES)
+    renamed = rename(name, TUNABLE_NAMES)
     if renamed is None:
         return None, tensor
     if renamed.endswith((".temporal_mlp.fc1.weight", ".temporal_mlp.fc2.weight")):
@@ -134,7 +135,7 @@ def convert_tunable_tensor(name: str, tensor: torch.Tensor) -> tuple[str | None,
 
 def convert_state_dict(state_dict: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], list[str]]:
     """
-    The vision tower and `dist_net` of one of the authors' checkpoints as a state dict of `DiSTModel`.
+    Convert the vision tower and `dist_net` of one of the authors' checkpoints to a state dict of `DiSTModel`.
 
     Args:
         state_dict (`dict[str, torch.Tensor]`):
@@ -142,10 +143,10 @@ def convert_state_dict(state_dict: dict[str, torch.Tensor]) -> tuple[dict[str, t
 
     Returns:
         `tuple[dict[str, torch.Tensor], list[str]]`: The tensors under the names of `DiSTModel`, and the names that were
-        left out: the text tower, CLIP's image projection, and what the last block would give back to the temporal
-        encoder, which nothing reads.
+        left out: the text tower, CLIP's visual projection, and the last block's projection to the temporal encoder, which
+        is never used.
     """
-    names = [_bare_name(name) for name in state_dict]
+    names = [strip_prefix(name) for name in state_dict]
     layers = [int(name.split(".")[2]) for name in names if name.startswith("dist_net.input_linears.")]
     unused = f"layers.{max(layers, default=0)}.integration_to_temporal."
     converted, left_out = {}, []
@@ -153,7 +154,7 @@ def convert_state_dict(state_dict: dict[str, torch.Tensor]) -> tuple[dict[str, t
         if name.startswith("dist_net."):
             renamed, tensor = convert_tunable_tensor(name.removeprefix("dist_net."), tensor)
         else:
-            renamed = _rename(name, SPATIAL_ENCODER_NAMES)
+            renamed = rename(name, VISION_TOWER_NAMES)
             renamed = renamed and f"spatial_encoder.{renamed}"
         if renamed is None or renamed.startswith(unused):
             left_out.append(name)
@@ -164,7 +165,7 @@ def convert_state_dict(state_dict: dict[str, torch.Tensor]) -> tuple[dict[str, t
 
 def convert_text_tower(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """
-    The text tower of one of the authors' checkpoints as a state dict of `CLIPTextModelWithProjection`.
+    Convert the text tower of one of the authors' checkpoints to a state dict of `CLIPTextModelWithProjection`.
 
     Args:
         state_dict (`dict[str, torch.Tensor]`):
@@ -172,14 +173,14 @@ def convert_text_tower(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.T
     """
     converted = {}
     for name, tensor in state_dict.items():
-        renamed = _rename(_bare_name(name), TEXT_TOWER_NAMES)
+        renamed = rename(strip_prefix(name), TEXT_TOWER_NAMES)
         if renamed is not None:
             converted[renamed] = tensor.T if renamed == "text_projection.weight" else tensor
     return _split_projections(converted)
 
 
 def _split_projections(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """CLIP's packed projections to query, key and value, one by one."""
+    """Split CLIP's packed q/k/v projections into three tensors each."""
     split = {}
     for name, tensor in tensors.items():
         if ".self_attn.in_proj_" in name:
@@ -191,16 +192,24 @@ def _split_projections(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tens
     return split
 
 
-def _pack_vision_tower(names: list[str], tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The way back: a state dict of `CLIPVisionModel` under the authors' names."""
-    packed = {}
+def restore_vision_tower(names: list[str], tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """
+    Convert a state dict of `CLIPVisionModel` back to the authors' names.
+
+    Args:
+        names (`list[str]`):
+            The authors' names; those outside of the vision tower are ignored.
+        tensors (`dict[str, torch.Tensor]`):
+            The state dict.
+    """
+    restored = {}
     for name in names:
-        renamed = _rename(name, SPATIAL_ENCODER_NAMES)
+        renamed = rename(name, VISION_TOWER_NAMES)
         if renamed is None:
             continue
         if ".self_attn.in_proj_" in renamed:
             layer, kind = renamed.split("in_proj_")
-            packed[name] = torch.cat([tensors[f"{layer}{part}_proj.{kind}"] for part in "qkv"])
+            restored[name] = torch.cat([tensors[f"{layer}{part}_proj.{kind}"] for part in "qkv"])
         else:
-            packed[name] = tensors[renamed]
-    return packed
+            restored[name] = tensors[renamed]
+    return restored
