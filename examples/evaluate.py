@@ -147,14 +147,14 @@ def load_dataset(
         return load_official_splits(args.dataset_format, args.dataset, args.video_root, class_names)
     videos = load_videos(
         args.dataset,
-        format=args.dataset_format,
+        dataset_format=args.dataset_format,
         split=args.split or VALIDATION_SPLITS,
         video_root=args.video_root,
         class_names=class_names,
         video_column=args.video_column,
         label_column=args.label_column,
-        config_name=args.dataset_config,
-        revision=args.dataset_revision,
+        dataset_config=args.dataset_config,
+        dataset_revision=args.dataset_revision,
         exclude=args.exclude,
     )
     if args.split is None:

@@ -44,14 +44,14 @@ def main():
     try:
         dataset = load_videos(
             args.dataset,
-            format=args.dataset_format,
+            dataset_format=args.dataset_format,
             split=args.split,
             video_root=args.video_root,
             class_names=args.class_names,
             video_column=args.video_column,
             label_column=args.label_column,
-            config_name=args.dataset_config,
-            revision=args.dataset_revision,
+            dataset_config=args.dataset_config,
+            dataset_revision=args.dataset_revision,
         )
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from None

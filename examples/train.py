@@ -312,9 +312,9 @@ def main():
         train_videos, validation_videos = load_train_and_validation(
             settings.dataset,
             settings.validation,
-            format=settings.dataset_format,
-            config_name=settings.dataset_config,
-            revision=settings.dataset_revision,
+            dataset_format=settings.dataset_format,
+            dataset_config=settings.dataset_config,
+            dataset_revision=settings.dataset_revision,
             train_split=settings.train_split,
             validation_split=settings.validation_split,
             validation_fraction=settings.validation_fraction,

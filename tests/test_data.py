@@ -13,6 +13,7 @@ from modeling_dist import VideoDecodingError
 from modeling_dist.data.folders import find_videos
 from modeling_dist.data.labels import read_class_names
 from modeling_dist.data.rows import hash_videos, video_name, video_source
+from modeling_dist.data.settings import ScanSettings
 from modeling_dist.data.sources import load_train_and_validation, load_videos
 
 
@@ -70,7 +71,7 @@ def test_folder_per_class_is_read_recursively_sorted_and_without_other_files(tmp
     ]
     assert class_names(dataset) == ["Bogenschießen 2", "archery"]
     assert [record.message for record in caplog.records if "ignored" in record.message] == [
-        f"2 files in {tmp_path / 'v'} are not named like videos and are ignored."
+        f"2 files in {tmp_path / 'v'} are ignored because they are not named like videos."
     ]
     assert find_videos(tmp_path / "v") == [row["video"]["path"] for row in dataset]
 
@@ -127,7 +128,8 @@ def test_every_split_of_a_folder_has_the_class_names_of_all(tmp_path):
 def test_a_class_that_only_validation_has_is_an_error_that_names_it(tmp_path):
     make_files(tmp_path, "train/a/1.mp4", "train/b/2.mp4", "val/a/3.mp4", "val/zorbing/4.mp4")
     with pytest.raises(
-        ValueError, match=r'val has labels that are not among the 2 class names .*: "zorbing"\. Known are "a", "b"'
+        ValueError,
+        match=r'val has labels that are not among the 2 class names .*: "zorbing"\. The class names are "a", "b"',
     ):
         load_train_and_validation(tmp_path)
     train, validation = load_train_and_validation(tmp_path, class_names=["zorbing", "b", "a"])
@@ -136,9 +138,9 @@ def test_a_class_that_only_validation_has_is_an_error_that_names_it(tmp_path):
 
 
 @pytest.mark.parametrize("paths, message", [
-    (["a/notes.txt"], r"There are no videos in .*: no file in it ends with .mp4.* Lay them out as .*archery/a.mp4"),
-    (["1.mp4", "2.mp4", "a/3.mp4"], r"1.mp4 lies in no folder of a class, and so do 1 others.*archery/1.mp4"),
-    (["train/1.mp4", "val/a/2.mp4"], r"train/1.mp4 lies in no folder of a class\."),
+    (["a/notes.txt"], r"There are no videos in .*: no file ends with .mp4.* Arrange the videos as in .*archery/a.mp4"),
+    (["1.mp4", "2.mp4", "a/3.mp4"], r"1.mp4 \(and 1 more\) is not in the folder of a class.*archery/1.mp4"),
+    (["train/1.mp4", "val/a/2.mp4"], r"train/1.mp4 is not in the folder of a class\."),
 ])  # fmt: skip
 def test_a_folder_that_is_laid_out_otherwise_is_an_error(tmp_path, paths, message):
     with pytest.raises(ValueError, match=message):
@@ -158,7 +160,9 @@ def test_random_split_is_stratified_disjoint_and_deterministic(tmp_path, caplog)
     labels = [label for _, label in rows(validation, tmp_path / "v")]
     assert {name: labels.count(name) for name in counts} == {"a": 10, "b": 5, "c": 3, "alone": 0}
     assert class_names(train) == class_names(validation) == ["a", "alone", "b", "c"]
-    assert any("18 of the 73 videos" in record.message and "at random" in record.message for record in caplog.records)
+    assert any(
+        "18 of the 73 videos" in record.message and "chosen at random" in record.message for record in caplog.records
+    )
 
     again = load_train_and_validation(tmp_path / "v", validation_fraction=0.25, seed=3)
     assert [hash_videos(part) for part in again] == [hash_videos(train), hash_videos(validation)]
@@ -179,7 +183,7 @@ def test_random_split_has_the_right_size_and_leaves_every_class_in_training(tmp_
 @pytest.mark.parametrize("lines, options, message", [
     ("1.mp4 a\n2.mp4 a", {"validation_fraction": 1.0}, "`validation_fraction` must lie between 0 and 1, got 1.0"),
     ("1.mp4 a\n2.mp4 b", {}, "only one video of every class"),
-    ("1.mp4 a\n2.mp4 a\n1.mp4 b", {}, r'lists 1 videos more than once \(".*1.mp4"\).*List each once'),
+    ("1.mp4 a\n2.mp4 a\n1.mp4 b", {}, r'lists 1 videos more than once \(".*1.mp4"\).*List each video once'),
     ("1.mp4 a\n2.mp4 a", {"validation_split": "val"}, 'no videos in a split "val"; it has no splits'),
     ("1.mp4 a\n2.mp4 a", {"train_split": "fit"}, 'no videos in a split "fit"; it has no splits'),
 ])  # fmt: skip
@@ -288,26 +292,26 @@ def test_json_with_integer_labels(tmp_path):
 
 @pytest.mark.parametrize("name, text, options, message", [
     ("l.txt", "", {}, "l.txt lists no videos"),
-    ("l.txt", "a.mp4 0\nb.mp4\n", {}, 'Line 2 of .*l.txt is "b.mp4"; a line has to be a path and a label'),
-    ("l.txt", "a.mp4 1 2\n", {}, 'Line 1 of .*l.txt has the labels "1 2"; a video can have only one'),
-    ("l.txt", "a.mp4 -1\n", {}, 'l.txt has the labels "-1"; a label is 0 or more'),
+    ("l.txt", "a.mp4 0\nb.mp4\n", {}, 'Line 2 of .*l.txt is "b.mp4", but must be a path and a label'),
+    ("l.txt", "a.mp4 1 2\n", {}, 'Line 1 of .*l.txt has the labels "1 2", but a video can have only one'),
+    ("l.txt", "a.mp4 -1\n", {}, 'l.txt has the labels "-1", but labels must not be negative'),
     ("l.txt", "a.mp4 2\n", {"class_names": ["x", "y"]}, r'the labels "2", but there are 2 class names \(`class_names`\), for the labels 0 to 1'),
-    ("l.txt", "a.mp4 z\n", {"class_names": ["x", "y"]}, 'not among the 2 class names .*: "z". Known are "x", "y"'),
-    ("l.csv", "", {"format": "csv"}, "l.csv is empty"),
+    ("l.txt", "a.mp4 z\n", {"class_names": ["x", "y"]}, 'not among the 2 class names .*: "z". The class names are "x", "y"'),
+    ("l.csv", "", {"dataset_format": "csv"}, "l.csv is empty"),
     ("l.csv", "video,label\n", {}, "l.csv lists no videos"),
-    ("l.csv", "clip no,label\n1,a\n", {}, 'has the columns "clip no", "label"; none of them is called video, .*Name it with `video_column`'),
-    ("l.csv", "video,kind\na.mp4,b\n", {}, "Name it with `label_column`"),
-    ("l.csv", "video,label\na.mp4,b\n", {"label_column": "kind"}, r'no column "kind" \(`label_column`\); its columns are "video", "label"'),
+    ("l.csv", "clip no,label\n1,a\n", {}, 'has the columns "clip no", "label", none of which is called video, .*Name the column with `video_column`'),
+    ("l.csv", "video,kind\na.mp4,b\n", {}, "Name the column with `label_column`"),
+    ("l.csv", "video,label\na.mp4,b\n", {"label_column": "kind"}, r'no column "kind" \(`label_column`\)\. Its columns are "video", "label"'),
     ("l.csv", "video,label\na, b.mp4,c\n", {}, "Line 2 of .*l.csv has 3 values for the 2 columns"),
-    ("l.csv", "video,label\na.mp4,\n", {}, "Video 1 of .*l.csv needs a path and a label; it has 'a.mp4' and ''"),
-    ("l.json", "[1, 2]", {}, "l.json has to hold a list of objects"),
+    ("l.csv", "video,label\na.mp4,\n", {}, "Video 1 of .*l.csv needs a path and a label, but has 'a.mp4' and ''"),
+    ("l.json", "[1, 2]", {}, "l.json must hold a list of objects"),
     ("l.json", "{", {}, "l.json is neither JSON nor JSON Lines"),
     ("l.jsonl", '{"video": "a.mp4", "label": "x"}\n{"video": "b.mp4"}', {}, "Video 2 of .*l.jsonl needs a path and a label"),
-    ("l.json", '[{"video": "a.mp4", "label": true}]', {}, "Video 1 of .*l.json needs a path and a label; it has 'a.mp4' and True"),
-    ("l.json", '[{"video": "a.mp4", "label": 0.5}]', {}, "Video 1 of .*l.json needs a path and a label; it has 'a.mp4' and 0.5"),
-    ("l.mp4", "", {}, "l.mp4 is a video; give a folder of them"),
-    ("l.txt", "a.mp4 0", {"format": "kinetics"}, '`format` must be one of auto, folder, .*, got "kinetics"'),
-    ("l.txt", "a.mp4 0", {"format": "folder"}, 'l.txt is a file, which `format="folder"` cannot read'),
+    ("l.json", '[{"video": "a.mp4", "label": true}]', {}, "Video 1 of .*l.json needs a path and a label, but has 'a.mp4' and True"),
+    ("l.json", '[{"video": "a.mp4", "label": 0.5}]', {}, "Video 1 of .*l.json needs a path and a label, but has 'a.mp4' and 0.5"),
+    ("l.mp4", "", {}, "l.mp4 is a single video. Give a folder of videos"),
+    ("l.txt", "a.mp4 0", {"dataset_format": "kinetics"}, '`dataset_format` must be one of auto, folder, .*, got "kinetics"'),
+    ("l.txt", "a.mp4 0", {"dataset_format": "folder"}, 'l.txt is a file, which `dataset_format="folder"` cannot read'),
     ("l.txt", "a.mp4 0", {"split": "train"}, 'no videos in a split "train"; it has no splits'),
 ])  # fmt: skip
 def test_a_list_that_cannot_be_understood_is_an_error_that_says_where(tmp_path, name, text, options, message):
@@ -322,6 +326,27 @@ def test_a_list_in_another_encoding_is_an_error(tmp_path):
         load_videos(tmp_path / "l.txt")
 
 
+def test_settings_are_taken_in_place_of_keywords(tmp_path):
+    make_files(tmp_path, "v/a.mp4", "v/b.mp4")
+    path = write(tmp_path / "l.csv", "what,where\n1,a.mp4\n1,b.mp4\n")
+    options = {
+        "video_root": tmp_path / "v",
+        "video_column": "where",
+        "label_column": "what",
+        "class_names": ["x", "y"],
+    }
+    settings = ScanSettings(dataset=path, **options, num_frames=8)
+    assert rows(load_videos(settings), tmp_path / "v") == rows(load_videos(path, **options), tmp_path / "v")
+    assert class_names(load_videos(settings, class_names=["s", "t"])) == ["s", "t"] and settings.class_names == [
+        "x",
+        "y",
+    ]
+    for one, other in zip(load_train_and_validation(settings), load_train_and_validation(path, **options)):
+        assert hash_videos(one) == hash_videos(other)
+    with pytest.raises(TypeError, match="format"):
+        load_videos(path, format="csv")
+
+
 def test_lists_for_training_and_validation(tmp_path, caplog):
     make_files(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     train = write(tmp_path / "train.csv", "video,label\na.mp4,yoga\nb.mp4,archery\n")
@@ -330,7 +355,7 @@ def test_lists_for_training_and_validation(tmp_path, caplog):
     assert rows(training, tmp_path) == [("a.mp4", "yoga"), ("b.mp4", "archery")]
     assert rows(validating, tmp_path) == [("a.mp4", "yoga"), ("c.mp4", "yoga")]
     assert class_names(training) == class_names(validating) == ["archery", "yoga"]
-    assert "1 videos are trained on and validated with" in caplog.text
+    assert "1 videos are in both training and validation" in caplog.text
 
 
 def test_many_paths_are_not_touched_one_by_one(tmp_path, monkeypatch):
@@ -386,13 +411,13 @@ def test_something_something_v2(ssv2):
 
 def test_something_something_v2_errors(ssv2):
     with pytest.raises(
-        ValueError, match="test.json has no templates.* test split .* Take the train or the validation file"
+        ValueError, match="test.json has no templates.* test split .* Use the train or the validation file"
     ):
         load_videos(ssv2 / "test.json", video_root=ssv2 / "webm")
     with pytest.raises(FileNotFoundError, match="Set `video_root`"):
         load_videos(ssv2 / "train.json")
-    with pytest.raises(ValueError, match="has to be a JSON file of Something-Something V2"):
-        load_videos(ssv2 / "labels.json", format="ssv2")
+    with pytest.raises(ValueError, match="must be a JSON file of Something-Something V2"):
+        load_videos(ssv2 / "labels.json", dataset_format="ssv2")
     write(ssv2 / "old-labels.json", "{}")
     with pytest.raises(ValueError, match='several label files .*"labels.json", "old-labels.json"'):
         load_videos(ssv2 / "train.json", video_root=ssv2 / "webm")
@@ -445,7 +470,8 @@ def test_test_labels_that_are_not_published_do_not_matter_to_training(video_data
     datasets.DatasetDict(train=video_dataset, validation=video_dataset, test=hidden).save_to_disk(tmp_path / "d")
     assert [len(part) for part in load_train_and_validation(tmp_path / "d")] == [2, 2]
     with pytest.raises(
-        ValueError, match=r'Row 0 of .*d \(test\) has the label -1 in the column "action".* name another with `split`'
+        ValueError,
+        match=r'Row 0 of .*d \(test\) has the label -1 in the column "action".* choose another with `split`',
     ):
         load_videos(tmp_path / "d")
 
@@ -464,13 +490,13 @@ def test_dataset_without_usual_columns(video_dataset, tmp_path):
     video_dataset.add_column("view", [{"path": "a", "bytes": b""}] * 2, feature=datasets.Video()).save_to_disk(
         tmp_path / "2"
     )
-    with pytest.raises(ValueError, match='several columns of videos, "clip", "view". Name one with `video_column`'):
+    with pytest.raises(ValueError, match='several columns of videos, "clip", "view". Choose one with `video_column`'):
         load_videos(tmp_path / "2")
     assert video_name(load_videos(tmp_path / "2", video_column="clip")[0]["video"]) == "square.mp4"
     video_dataset.remove_columns("clip").save_to_disk(tmp_path / "0")
-    with pytest.raises(ValueError, match="Name it with `video_column`"):
+    with pytest.raises(ValueError, match="Name the column with `video_column`"):
         load_videos(tmp_path / "0")
-    with pytest.raises(ValueError, match='"action" of .* holds ClassLabel.*; it has to be a Video, a path, or bytes'):
+    with pytest.raises(ValueError, match='"action" of .* holds ClassLabel.*, but must hold a Video, a path, or bytes'):
         load_videos(tmp_path / "0", video_column="action")
     with pytest.raises(ValueError, match="has the label None"):
         video_dataset.add_column("label", [None, 1]).save_to_disk(tmp_path / "n")
@@ -504,9 +530,7 @@ def test_dataset_of_paths(tmp_path, with_empty_bytes):
     datasets.Dataset.from_dict({"clip": clips, "label": ["x", "y"]}, features=features).to_parquet(
         tmp_path / "l.parquet"
     )
-    with pytest.raises(
-        FileNotFoundError, match="beginning with a.mp4. These are the paths that the dataset itself holds"
-    ):
+    with pytest.raises(FileNotFoundError, match="beginning with a.mp4. These are the paths in the dataset itself"):
         load_videos(tmp_path / "l.parquet")
     dataset = load_videos(tmp_path / "l.parquet", video_root=tmp_path / "videos")
     assert rows(dataset, tmp_path / "videos") == [("a.mp4", "x"), ("gone.mp4", "y")]
@@ -533,12 +557,12 @@ def test_hub_dataset_from_the_cache(video_dataset, tmp_path):
 
 
 def test_a_source_that_is_nowhere_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="someone/nothing is neither a file or folder here nor a dataset"):
+    with pytest.raises(FileNotFoundError, match="someone/nothing is neither a local file or folder nor a dataset"):
         load_videos("someone/nothing")
     with pytest.raises(FileNotFoundError, match="There is no file or folder .*train.csv"):
         load_videos("lists/train.csv")
-    with pytest.raises(FileNotFoundError, match='There is no .*gone, which `format="disk"` needs'):
-        load_videos(tmp_path / "gone", format="disk")
+    with pytest.raises(FileNotFoundError, match='There is no .*gone, which `dataset_format="disk"` needs'):
+        load_videos(tmp_path / "gone", dataset_format="disk")
 
 
 # ---- class names
@@ -554,8 +578,8 @@ def test_class_names_from_a_file(tmp_path, name, text):
 
 @pytest.mark.parametrize("text, message", [
     ('["a", "b", "a"]', 'class names more than once: "a"'), ("[]", "at least one class name"), ("[1]", "at least one class name"),
-    ('{"a": 0, "b": 2}', "indices .* they have to be 0 to 1"), ('{"a": 0, "b": 0}', "they have to be 0 to 1"),
-    ('{"a": 0, "b": "x"}', "they have to be 0 to 1"), ('"a"', "at least one class name"), ("a, b", "neither JSON nor JSON Lines"),
+    ('{"a": 0, "b": 2}', "indices .* they must be 0 to 1"), ('{"a": 0, "b": 0}', "they must be 0 to 1"),
+    ('{"a": 0, "b": "x"}', "they must be 0 to 1"), ('"a"', "at least one class name"), ("a, b", "neither JSON nor JSON Lines"),
 ])  # fmt: skip
 def test_class_names_that_are_none(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
@@ -586,7 +610,7 @@ def test_excluded_videos_are_left_out_and_the_class_names_stay(tmp_path, caplog)
 
 
 @pytest.mark.parametrize("text, message", [
-    ("path\na.mp4\n", r'has to be a CSV file with a column "video".* its columns are "path"'),
+    ("path\na.mp4\n", r'must be a CSV file with a column "video".* its columns are "path"'),
     ("", 'a column "video"'), ("video\na.mp4\n", "leaves no video of"),
 ])  # fmt: skip
 def test_exclude_errors(tmp_path, text, message):
@@ -603,7 +627,7 @@ def test_excluding_a_name_that_several_videos_have_says_so(tmp_path, video, capl
     make_dataset(clips, ["a", "a", "b"], datasets.Value("string")).save_to_disk(tmp_path / "d")
     dataset = load_videos(tmp_path / "d", exclude=write(tmp_path / "e.csv", "video\nsquare.mp4\n"))
     assert [video_name(row["video"]) for row in dataset] == ["c.mp4"]
-    assert "Several videos of" in caplog.text and 'are called "square.mp4"' in caplog.text
+    assert "Several videos of" in caplog.text and 'are named "square.mp4"' in caplog.text
 
 
 def test_videos_without_a_path_cannot_be_excluded(tmp_path, video):

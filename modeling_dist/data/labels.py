@@ -1,19 +1,19 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Class names, and labels as indices of them."""
+"""Class names, and labels as indices into them."""
 
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .text import parse_json, quote_some, read_text, repeated
+from .text import find_repeated, quote_some, read_json_or_lines, read_text
 
 
-if TYPE_CHECKING:  # the converter needs class names, and not datasets
+if TYPE_CHECKING:  # the converter reads class names without importing datasets
     from .rows import LabeledVideos
 
 
-# Class names in the order of the labels, by the name of the dataset.
+# A file per dataset with its class names, in the order of the labels.
 LABELS_FOLDER = Path(__file__).parents[1] / "labels"
 
 
@@ -22,26 +22,26 @@ def is_integer(label: str) -> bool:
 
 
 def class_name_in_words(name: str) -> str:
-    """`ApplyEyeMakeup` and `brush_hair` as CLIP's text encoder should read them: `Apply Eye Makeup`, `brush hair`."""
+    """Return a class name as words that CLIP's text encoder knows: "Apply Eye Makeup" for "ApplyEyeMakeup"."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name.replace("_", " "))
     return " ".join(words.split())
 
 
 def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
     """
-    Class names in the order of their indices.
+    Return class names in the order of their indices.
 
     Args:
         class_names (`list[str]`, `str` or `os.PathLike`):
             The names themselves; `"k400"` (Kinetics-400) or `"ssv2"` (Something-Something V2); or a file: a JSON list, a JSON
-            object from name to index or from index to name, or a text file with a name per line.
+            object that maps names to indices or indices to names, or a text file with one name per line.
 
     Returns:
         `list[str]`: The names.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds something else, a name twice, or indices with a gap.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file has another content, names are repeated, or indices are missing.
     """
     if isinstance(class_names, (str, os.PathLike)):
         built_in = {path.stem: str(path) for path in LABELS_FOLDER.glob("*.json")}
@@ -49,13 +49,12 @@ def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
         if not os.path.isfile(origin):
             raise FileNotFoundError(
                 f"`class_names` is {origin}, but there is no such file. Give a list of names, one of {', '.join(built_in)}, a "
-                "JSON file with a list or with the index of each name, or a text file with a name per line."
+                "JSON file with a list of names or the index of each name, or a text file with one name per line."
             )
-        text = read_text(origin)
         if origin.lower().endswith(".json"):
-            names = parse_json(text, origin)
+            names = read_json_or_lines(origin)
         else:
-            names = [line.strip() for line in text.split("\n") if line.strip()]
+            names = [line.strip() for line in read_text(origin).split("\n") if line.strip()]
     else:
         origin, names = "`class_names`", list(class_names)
     if isinstance(names, dict):
@@ -64,19 +63,22 @@ def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
         if sorted(index for index, _ in pairs) != sorted(str(index) for index in range(len(pairs))):
             raise ValueError(
                 f"{origin} gives {len(pairs)} class names the indices {quote_some(index for index, _ in pairs)}; "
-                f"they have to be 0 to {len(pairs) - 1}, each of them once."
+                f"they must be 0 to {len(pairs) - 1}, each exactly once."
             )
         names = [name for _, name in sorted(pairs, key=lambda pair: int(pair[0]))]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError(f"{origin} has to give at least one class name, as words, or a number for each of them.")
-    twice = repeated(names)
-    if twice:
-        raise ValueError(f"{origin} holds class names more than once: {quote_some(twice)}.")
+        raise ValueError(f"{origin} must hold at least one class name, and nothing but class names.")
+    repeated = find_repeated(names)
+    if repeated:
+        raise ValueError(f"{origin} holds class names more than once: {quote_some(repeated)}.")
     return names
 
 
 def choose_class_names(videos: list["LabeledVideos"], class_names) -> tuple[list[str], str]:
-    """The class names of what is there, and where they come from; given ones go first, then the source's own."""
+    """
+    Return the class names of labeled videos, and a description of where they come from: the given ones, otherwise those
+    that the source defines, otherwise the labels themselves.
+    """
     if class_names is not None:
         given_by = f"from {class_names}" if isinstance(class_names, (str, os.PathLike)) else "`class_names`"
         return read_class_names(class_names), given_by
@@ -90,15 +92,15 @@ def choose_class_names(videos: list["LabeledVideos"], class_names) -> tuple[list
         negative = [label for label in labels if int(label) < 0]
         if negative:
             raise ValueError(
-                f"{videos[0].origin} has the labels {quote_some(negative)}; a label is 0 or more. Where this marks videos "
-                "without a label, take another split, or leave them out."
+                f"{videos[0].origin} has the labels {quote_some(negative)}, but labels must not be negative. If they mark "
+                "videos without a label, use another split or leave these videos out."
             )
         return [str(index) for index in range(max(map(int, labels)) + 1)], given_by
     return sorted(labels, key=int if are_integers else None), given_by
 
 
 def number_labels(videos: "LabeledVideos", class_names: list[str], given_by: str) -> list[int]:
-    """The index of each label: the place of its name, or the label itself where it is an integer and no name."""
+    """Return the indices of the labels: those of their names, or the labels themselves if they are integers and not names."""
     indices = {name: index for index, name in enumerate(class_names)}
     unknown = [label for label in dict.fromkeys(videos.labels) if label not in indices]
     if not unknown:
@@ -113,8 +115,8 @@ def number_labels(videos: "LabeledVideos", class_names: list[str], given_by: str
         )
     raise ValueError(
         f"{videos.origin} has labels that are not among the {len(class_names)} class names ({given_by}): "
-        f"{quote_some(unknown)}. Known are {quote_some(class_names)}. Correct them, leave these videos out, or give all names as "
-        "`class_names`."
+        f"{quote_some(unknown)}. The class names are {quote_some(class_names)}. Correct the labels, leave these videos out, or "
+        "list all classes with `class_names`."
     )
 
 

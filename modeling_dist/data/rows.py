@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""What a row of a dataset says of its video: a path or URL, the bytes of a file, or both."""
+"""The videos in the rows of a dataset: each is a path or URL, the bytes of a file, or both."""
 
 import csv
 import hashlib
@@ -10,16 +10,28 @@ from dataclasses import dataclass
 import fsspec
 from datasets import Dataset, Video
 
+from ..files import atomic_file
 from ..video_decoding_dist import VideoDecodingError
 
 
 @dataclass
 class LabeledVideos:
     """
-    Videos and labels before the labels have numbers.
+    The videos of a source, with labels that are not numbered yet.
 
-    `videos` has one column, "video". `labels` are words or integers as words. `class_names` is the order that the source
-    itself gives, `root` the folder that the paths lie under.
+    Args:
+        videos (`datasets.Dataset`):
+            With the single column `video`.
+        labels (`list[str]`):
+            Class names, or integers as text.
+        origin (`str`):
+            Name of the source in messages.
+        class_names (`list[str]`, *optional*):
+            All classes, in the order that the source defines.
+        labels_are_words (`bool`, defaults to `False`):
+            Whether labels are class names even if all of them are integers.
+        root (`str`, *optional*):
+            Folder or URL that the paths start from.
     """
 
     videos: Dataset
@@ -30,23 +42,30 @@ class LabeledVideos:
     root: str | None = None
 
 
+# ---- paths
+
+
 def is_url(path: str) -> bool:
     return "://" in path
 
 
 def resolve_path(path: str, root: str) -> str:
+    """Return the path or URL that `path` stands for if relative paths start from `root`."""
     if is_url(path):
         return path
     return f"{root.rstrip('/')}/{path}" if is_url(root) else os.path.normpath(os.path.join(root, path))
 
 
 def absolute_root(video_root: str | os.PathLike) -> str:
-    """A folder that relative paths start from, or a URL."""
+    """Return a folder as an absolute path, and a URL as it is."""
     return str(video_root) if is_url(str(video_root)) else os.path.abspath(video_root)
 
 
 def check_some_exist(paths: list[str], origin: str, how: str):
-    """A missing video is an unreadable one, found later; but where all of them are missing, the paths are wrong."""
+    """
+    Make sure that not all of the first videos are missing, in which case the paths are wrong. A single missing video is
+    handled later, as any other unreadable one.
+    """
     local = [path for path in paths[:20] if not is_url(path)]
     if local and not any(os.path.exists(path) for path in local):
         raise FileNotFoundError(
@@ -55,24 +74,28 @@ def check_some_exist(paths: list[str], origin: str, how: str):
         )
 
 
-def dataset_of_paths(paths: list[str]) -> Dataset:
+def make_path_dataset(paths: list[str]) -> Dataset:
+    """Return a dataset of video files, with the column `video`."""
     return Dataset.from_dict({"video": paths}).cast_column("video", Video(decode=False))
+
+
+# ---- rows
 
 
 def video_source(video: dict | str) -> str | bytes:
     """
-    What [`DiSTVideoProcessor`] takes, of a row's video.
+    Return a row's video in a form that [`DiSTVideoProcessor`] accepts.
 
     Args:
         video (`dict` or `str`):
-            With `"path"` and `"bytes"`, one of which can be `None`; or a path.
+            A dictionary with `"path"` and `"bytes"`, one of which can be `None`, or a path.
 
     Returns:
-        `str` or `bytes`: The bytes where there are any, else the path or http(s) URL. What lies elsewhere, as in
-        `zip://a.mp4::archive.zip` or `hf://datasets/…`, is read here.
+        `str` or `bytes`: The bytes if there are any, otherwise the path or http(s) URL. A file at another kind of URL, such
+        as `zip://a.mp4::archive.zip` or `hf://datasets/…`, is read here.
 
     Raises:
-        VideoDecodingError: If there is neither, or the place cannot be read.
+        VideoDecodingError: If there is neither a path nor bytes, or the file cannot be read.
     """
     path, content = (video, None) if isinstance(video, str) else ((video or {}).get(key) for key in ("path", "bytes"))
     if content is not None:
@@ -84,72 +107,70 @@ def video_source(video: dict | str) -> str | bytes:
     try:
         with fsspec.open(path, "rb") as file:
             return file.read()
-    # Which errors there are depends on the file system.
+    # The possible errors depend on the file system.
     except Exception as error:
         raise VideoDecodingError(f"The video {path} cannot be read: {error or repr(error)}") from error
 
 
 def video_name(video: dict | str, index: int | None = None) -> str:
     """
-    What to call a row's video in messages and tables.
+    Return the name of a row's video for messages and tables.
 
     Args:
         video (`dict` or `str`):
-            As a row has it.
+            As for [`video_source`].
         index (`int`, *optional*):
-            Its row, for a video of which there are only bytes.
+            Index of the row, which names a video that has no path.
 
     Returns:
-        `str`: Its path, or `"video 17"`.
+        `str`: The path, or a name such as `"video 17"`.
     """
     path = video if isinstance(video, str) else (video or {}).get("path")
     return path or ("a video without a path" if index is None else f"video {index}")
 
 
 def video_paths(dataset: Dataset) -> list[str | None]:
-    """Without reading the bytes beside them."""
+    """Return the paths of all videos, without reading their bytes."""
     return dataset.with_format(None).flatten().select_columns("video.path")["video.path"][:]
 
 
 def has_bytes(dataset: Dataset) -> bool:
-    """Then paths are names at most, and two videos can have the same."""
+    """Whether any row holds the bytes of its video. Paths are then only names, which need not be unique."""
     return dataset.flatten().data.column("video.bytes").null_count < len(dataset.data)
 
 
 def write_video_list(dataset: Dataset, path: str | os.PathLike):
     """
-    Writes a dataset of files as a CSV file with the columns `video` and `label`, which [`load_videos`] reads. A dataset that
-    holds the videos themselves makes no list, and nothing is written.
+    Write a list of the videos and labels of a dataset, a CSV file with the columns `video` and `label`, which
+    [`load_videos`] reads. Nothing is written if the dataset holds the videos themselves instead of paths.
     """
     paths = video_paths(dataset)
     if has_bytes(dataset) or None in paths:
         return
     names = dataset.features["label"].names
-    aside = f"{os.fspath(path)}.new"
-    with open(aside, "w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["video", "label"])
         writer.writerows(zip(paths, (names[label] for label in dataset["label"][:])))
-    os.replace(aside, path)
 
 
 def hash_videos(dataset: Dataset) -> str:
     """
-    Identifies a list of videos and labels: which videos, in which order, under which class names.
+    Return a hash of a list of labeled videos: the names of the videos, their order, and their class names.
 
-    What all paths start with, in whole folders, does not count, so that the list may lie anywhere. Nor do the contents of
-    the files count: videos that have only bytes differ by their number and labels alone.
+    Folders that all paths have in common are ignored, so that moving the videos does not change the hash. The contents of
+    the files are ignored as well: videos without a path are told apart only by their number and labels.
 
     Args:
         dataset (`datasets.Dataset`):
-            As [`load_videos`] gives it.
+            A dataset from [`load_videos`].
 
     Returns:
         `str`: 16 hexadecimal digits.
     """
     names = [path or f"video {index}" for index, path in enumerate(video_paths(dataset))]
     parts = [name.replace(os.sep, "/").split("/") for name in names]
-    # The common start of the smallest and the largest is that of all of them.
+    # What the smallest and the largest path have in common, all paths have in common.
     folders = [min(parts)[:-1], max(parts)[:-1]] if parts else [[], []]
     num_common = len(os.path.commonprefix(folders))
     class_names = dataset.features["label"].names

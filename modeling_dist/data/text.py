@@ -4,21 +4,23 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 
 def quote_some(values: Iterable, limit: int = 5) -> str:
-    """For a message: the first of them, and how many more there are."""
+    """Return the first values in quotes, and the number of the others, for a message."""
     values = [str(value) for value in values]
     shown = ", ".join(f'"{value}"' for value in values[:limit])
     return shown if len(values) <= limit else f"{shown} and {len(values) - limit} more"
 
 
-def repeated(values: Iterable) -> list:
-    """Each value that occurs more than once."""
+def find_repeated(values: Iterable) -> list:
+    """Return each value that occurs more than once."""
     return [value for value, count in Counter(values).items() if count > 1]
 
 
 def read_text(path: str) -> str:
+    """Return the content of a text file in UTF-8, with or without a byte order mark."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             return file.read()
@@ -26,8 +28,9 @@ def read_text(path: str) -> str:
         raise ValueError(f"{path} is not a text file in UTF-8: {error}. Save it as UTF-8.") from error
 
 
-def parse_json(text: str, path: str):
-    """A JSON document, or JSON Lines."""
+def read_json_or_lines(path: str) -> Any:
+    """Return the content of a JSON file, or a list of the values in a JSON Lines file."""
+    text = read_text(path)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
