@@ -1,7 +1,9 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""A scan finds what training and evaluation would stumble over, and writes the list that leaves it out."""
+
 import csv
 import gc
 import os
-import runpy
 import shutil
 import signal
 import sys
@@ -12,12 +14,11 @@ import pytest
 import torch
 
 import modeling_dist.data.scanning
+from modeling_dist.commands.scan import main
 from modeling_dist.data.rows import video_name
-from modeling_dist.data.scanning import VideoProblem, scan_videos
+from modeling_dist.data.scanning import VideoProblem, scan, scan_videos
+from modeling_dist.data.settings import ScanSettings
 from modeling_dist.data.sources import load_videos
-
-
-SCAN = Path(__file__).parent.parent / "examples" / "scan.py"
 
 
 @pytest.fixture(scope="module")
@@ -116,15 +117,10 @@ def test_scan_reads_videos_that_have_only_bytes(tmp_path, video, short_video):
     assert isinstance(problems[0], VideoProblem)
 
 
-def run_scan(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["scan.py", *map(str, arguments)])
-    runpy.run_path(str(SCAN), run_name="__main__")
-
-
-def test_scan_command_writes_the_list_that_exclude_takes(messy, tmp_path, monkeypatch, capsys):
+def test_scan_writes_the_list_that_exclude_takes(messy, tmp_path):
     output = tmp_path / "new" / "problems.csv"
-    run_scan(monkeypatch, "--dataset", messy, "--num_frames", 8, "--num_workers", 1, "--output", output)
-    assert capsys.readouterr().out == f"2 good, 3 unreadable, 1 too short: {output}\n"
+    settings = ScanSettings(dataset=messy, num_frames=8, num_workers=1, output=output)
+    assert scan(settings).describe() == "2 good, 3 unreadable, 1 too short"
     assert [path.name for path in output.parent.iterdir()] == ["problems.csv"]
     with open(output, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
@@ -133,7 +129,23 @@ def test_scan_command_writes_the_list_that_exclude_takes(messy, tmp_path, monkey
     assert kept == ["a/good 1.mp4", "b/good é.mp4"]
 
 
-def test_scan_command_on_what_is_no_dataset_says_so_in_a_line_and_leaves_no_list(tmp_path, monkeypatch):
+def test_command_prints_what_was_found_and_where_it_is_written(messy, tmp_path, capsys):
+    output = tmp_path / "problems.csv"
+    main(["--dataset", str(messy), "--num_frames", "8", "--num_workers", "0", "--output", str(output)])
+    assert capsys.readouterr().out == f"2 good, 3 unreadable, 1 too short: {output}\n"
+
+
+@pytest.mark.parametrize("missing", ["dataset", "num_frames", "output"])
+def test_scan_says_what_it_needs(missing):
+    options = {"dataset": "videos", "num_frames": 8, "output": "problems.csv"}
+    with pytest.raises(ValueError, match=f"--{missing} is required"):
+        scan(ScanSettings(**options | {missing: None}))
+
+
+def test_scan_of_what_is_no_dataset_leaves_no_list(tmp_path):
+    options = {"dataset": str(tmp_path / "gone.csv"), "num_frames": 8, "output": str(tmp_path / "x.csv")}
+    with pytest.raises(FileNotFoundError, match="There is no file or folder"):
+        scan(ScanSettings(**options))
     with pytest.raises(SystemExit, match="There is no file or folder"):
-        run_scan(monkeypatch, "--dataset", tmp_path / "gone.csv", "--num_frames", 8, "--output", tmp_path / "x.csv")
+        main([word for name, value in options.items() for word in (f"--{name}", str(value))])
     assert list(tmp_path.iterdir()) == []

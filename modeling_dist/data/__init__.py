@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "official_splits": ("load_official_splits",),
         "rows": ("hash_videos", "video_name", "video_source", "write_video_list"),
         "samplers": ("EvaluationBatchSampler", "TrainingBatchSampler", "seed_from"),
-        "scanning": ("VideoProblem", "scan_videos"),
+        "scanning": ("ScanReport", "VideoProblem", "scan", "scan_videos", "write_problems"),
         "settings": ("DatasetSettings", "MotionSettings", "ScanSettings"),
         "sources": ("load_train_and_validation", "load_videos"),
     },

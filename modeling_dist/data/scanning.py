@@ -1,26 +1,32 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Finds the videos of a dataset that cannot be read, or that have fewer frames than the model takes, before training does.
+"""Find the videos of a dataset that cannot be read, or have fewer frames than the model takes, before training does.
 
-Every video is decoded. One that is so broken that it ends the process which decodes it is found, too.
+Every video is decoded. One that is broken enough to crash the process that decodes it is found, too.
 """
 
+import csv
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from ..files import atomic_file
 from ..video_decoding_dist import VideoDecodingError, decode_video
 from ..video_processing_dist import segment_frame_indices
 from .rows import video_name, video_source
+from .settings import ScanSettings
+from .sources import load_videos
 
 
-# The paper evaluates three clips of a video; the last one reaches to its last frame.
+# The paper evaluates three clips of a video; the last one extends to its last frame.
 EVALUATION_CLIPS = 3
-# A whole video is decoded in pieces of at most so many bytes of pixels.
+# Videos are decoded in pieces of at most this many bytes of pixels.
 BYTES_PER_PIECE = 2**28
 
 
@@ -31,13 +37,13 @@ class VideoProblem:
 
     Args:
         index (`int`):
-            Its row in the dataset.
+            Index of the row in the dataset.
         video (`str`):
-            Its name, see [`~modeling_dist.data.sources.video_name`].
+            Name of the video, see [`video_name`].
         problem (`"unreadable"` or `"too short"`):
-            A video that is too short, with fewer frames than the model takes, can be used all the same: frames repeat.
+            A video that is too short, with fewer frames than the model takes, can still be used: frames repeat.
         reason (`str`):
-            In words.
+            A description.
     """
 
     index: int
@@ -46,8 +52,22 @@ class VideoProblem:
     reason: str
 
 
+@dataclass
+class ScanReport:
+    """The result of [`scan`]: the number of videos, and the problems in the order of the dataset."""
+
+    num_videos: int
+    problems: list[VideoProblem]
+
+    def describe(self) -> str:
+        """Return the result in a line."""
+        num_unreadable = sum(problem.problem == "unreadable" for problem in self.problems)
+        num_problems = len(self.problems)
+        return f"{self.num_videos - num_problems} good, {num_unreadable} unreadable, {num_problems - num_unreadable} too short"
+
+
 class _Probe:
-    """What is wrong with each video of a dataset, as a dataset for `DataLoader`."""
+    """Dataset for a `DataLoader` that decodes a video and returns its index and its problem, if any."""
 
     def __init__(self, dataset: Dataset, num_frames: int, full: bool, decoder: str):
         self.dataset = dataset
@@ -93,25 +113,25 @@ def scan_videos(
     decoder: str = "auto",
 ) -> list[VideoProblem]:
     """
-    Decodes every video, and says which cannot be read or are short.
+    Decode every video of a dataset and return the problems.
 
     Args:
         dataset (`datasets.Dataset`):
-            As [`~modeling_dist.data.sources.load_videos`] gives it.
+            A dataset from [`load_videos`].
         num_frames (`int`):
-            Frames that the model takes.
+            Number of frames that the model takes.
         full (`bool`, defaults to `False`):
-            Decode every frame, rather than those that an evaluation with three clips takes.
+            Whether to decode every frame instead of those that an evaluation with three clips takes.
         num_workers (`int`, defaults to 0):
-            Processes that decode. With at least one, a video that crashes its decoder is found, too; without, the crash
-            ends this process.
+            Number of processes that decode. With at least one, a video that crashes its decoder is reported; with none,
+            the crash ends this process.
         progress (`bool`, defaults to `True`):
             Whether to show a progress bar.
         decoder (`str`, defaults to `"auto"`):
             As for [`decode_video`].
 
     Returns:
-        `list[VideoProblem]`: In the order of the dataset.
+        `list[VideoProblem]`: The problems, in the order of the dataset.
     """
     if num_frames < 1:
         raise ValueError(f"`num_frames` must be at least 1, got {num_frames}.")
@@ -120,20 +140,20 @@ def scan_videos(
     with tqdm(total=len(dataset), disable=not progress, desc="Scanning", unit="video") as bar:
 
         def run(indices: Sequence[int], num_workers: int) -> str | None:
-            """Adds to what is found, in order; gives the reason where a worker died."""
+            """Add to `found`, in order, and return the reason if a worker died."""
             try:
                 for index, problem in DataLoader(probe, batch_size=None, sampler=indices, num_workers=num_workers):
                     found[index] = problem
                     bar.update(len(found) - bar.n)
             except RuntimeError as error:
-                # An exception in a worker is raised again as its own type, with its traceback.
+                # An exception in a worker is raised again here with its own type.
                 if "DataLoader worker (pid" not in str(error):
                     raise
                 return re.sub(r" \(pid[^:]*?\d+\)", "", str(error).splitlines()[0])
             return None
 
         while len(found) < len(dataset) and run(range(len(found), len(dataset)), num_workers) is not None:
-            # The one that it was is among those which the workers had in hand: each of them alone.
+            # The video that did it is among those that the workers had prefetched: decode each of these alone.
             start = len(found)
             for index in range(start, min(start + num_workers * 2, len(dataset))):
                 reason = run([index], 1)
@@ -143,4 +163,44 @@ def scan_videos(
     return [problem for _, problem in sorted(found.items()) if problem is not None]
 
 
-__all__ = ["VideoProblem", "scan_videos"]
+def write_problems(path: str | os.PathLike, problems: Sequence[VideoProblem]):
+    """Write problems as a CSV file, which the option `exclude` of datasets accepts. Its folder is made if necessary."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["video", "problem", "reason"])
+        writer.writerows([problem.video, problem.problem, problem.reason] for problem in problems)
+
+
+def scan(settings: ScanSettings, progress: bool = True) -> ScanReport:
+    """
+    Load a dataset, scan it, and write the problems to `settings.output`.
+
+    Args:
+        settings (`ScanSettings`):
+            The dataset and the options.
+        progress (`bool`, defaults to `True`):
+            Whether to show a progress bar.
+
+    Returns:
+        `ScanReport`: The problems.
+
+    Raises:
+        FileNotFoundError, ValueError: As for [`load_videos`] and [`scan_videos`], or if an option is missing.
+    """
+    settings.check()
+    dataset = load_videos(settings, split=settings.split)
+    problems = scan_videos(
+        dataset,
+        num_frames=settings.num_frames,
+        full=settings.full,
+        num_workers=settings.num_workers,
+        progress=progress,
+        decoder=settings.decoder,
+    )
+    write_problems(settings.output, problems)
+    return ScanReport(len(dataset), problems)
+
+
+__all__ = ["ScanReport", "VideoProblem", "scan", "scan_videos", "write_problems"]
