@@ -9,17 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modeling_dist.commands.motions import main
 from modeling_dist.data import motion_dataset
-from modeling_dist.data.motion_dataset import (
-    MOTIONS,
-    PANS,
-    SWAYS,
-    TRAVELS,
-    WAVELENGTHS,
-    main,
-    make_motion_dataset,
-    moving_texture,
-)
+from modeling_dist.data.motion_dataset import SWAYS, TRAVELS, WAVELENGTHS, make_motion_dataset, moving_texture
+from modeling_dist.data.settings import MOTIONS, PANS, MotionSettings
 from modeling_dist.video_decoding_dist import decode_video
 from modeling_dist.video_processing_dist import segment_frame_indices
 
@@ -129,7 +122,7 @@ def test_a_coded_frame_does_not_tell_what_came_before_it(monkeypatch, tmp_path):
     for motion, partner in REVERSED.items():
         forwards, backwards = (_decode(folder / "train" / name / "00000.mp4") for name in (motion, partner))
         np.testing.assert_array_equal(forwards, backwards[::-1])
-    # And they are what was made, but for the colours, which H.264 keeps at half the resolution.
+    # And they are what was made, except for colors, which H.264 stores at half the resolution.
     made = moving_texture("rotate clockwise", 9, 64, np.random.default_rng(0))
     decoded = _decode(folder / "train" / "rotate clockwise" / "00000.mp4")
     assert np.abs(made.astype(float) - decoded).mean() < 6
@@ -198,7 +191,7 @@ def test_pans_are_not_ambiguous_between_the_frames_of_a_clip():
 
 def test_a_folder_with_something_in_it_is_refused_and_left_as_it_was(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="not an empty folder. Delete it, or choose another one"):
+    with pytest.raises(FileExistsError, match="not an empty folder. Remove it, or choose another folder"):
         make_motion_dataset(tmp_path, **SMALL)
     with pytest.raises(FileExistsError, match="notes.txt"):
         make_motion_dataset(tmp_path / "notes.txt", **SMALL)
@@ -258,22 +251,33 @@ def test_an_impossible_texture_is_refused():
         moving_texture("pan left", 0, 32, np.random.default_rng(0))
 
 
-def test_the_command_writes_what_the_function_writes(dataset, tmp_path):
+def test_classes_can_be_named_in_groups(tmp_path):
+    for name, motions in {"pans": PANS, "all": MOTIONS}.items():
+        folder = make_motion_dataset(tmp_path / name, classes=name, **{**SMALL, "num_validation": 8})
+        assert {path.name for path in (tmp_path / name / "train").iterdir()} == set(motions)
+        assert folder == str(tmp_path / name)
+
+
+def test_the_command_writes_what_the_function_writes(dataset, tmp_path, capsys):
     options = [f"--{name}={value}" for name, value in SMALL.items()]
     main(["--output", str(tmp_path / "pans"), *options])
     assert _files(tmp_path / "pans") == _files(dataset)
-    main(["--output", str(tmp_path / "all"), "--classes", "all", *options, "--num_validation=8"])
-    assert {path.name for path in (tmp_path / "all" / "train").iterdir()} == set(MOTIONS)
+    assert capsys.readouterr().out == f"8 training and 4 validation videos are in {tmp_path / 'pans'}\n"
     main(["--output", str(tmp_path / "two"), "--classes", "zoom in", "zoom out", *options])
     assert {path.name for path in (tmp_path / "two" / "train").iterdir()} == {"zoom in", "zoom out"}
 
 
+def test_the_command_has_the_defaults_of_the_function():
+    defaults = make_motion_dataset.__kwdefaults__
+    settings = {name: value for name, value in vars(MotionSettings()).items() if name != "output"}
+    assert settings | {"classes": PANS, "progress": False} == defaults
+
+
 def test_the_command_says_what_is_wrong_without_a_traceback(dataset, tmp_path, capsys):
-    for options, message in (
-        (["--output", dataset], "is not an empty folder. Delete it, or choose another one"),
-        (["--output", str(tmp_path / "d"), "--classes", "spin"], "no motion 'spin'; there are 'pan left'"),
-    ):
-        with pytest.raises(SystemExit) as error:
-            main(options)
-        assert error.value.code == 2
-        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="is not an empty folder. Remove it, or choose another folder"):
+        main(["--output", dataset])
+    with pytest.raises(SystemExit) as error:
+        main(["--output", str(tmp_path / "d"), "--classes", "spin"])
+    assert error.value.code == 2
+    message = capsys.readouterr().err
+    assert "'spin'" in message and "'pan left'" in message
