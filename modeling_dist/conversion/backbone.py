@@ -23,22 +23,12 @@ def find_backbone(
     name_or_path: str | os.PathLike | None, vision_config: CLIPVisionConfig, download_kwargs: dict[str, Any]
 ) -> tuple[Backbone | None, CLIPVisionConfig | None, str]:
     """
-    Read the backbone: the given one, or else OpenAI's of the same sizes if it can be reached.
-
-    Args:
-        name_or_path (`str` or `os.PathLike`, *optional*):
-            Hub id or folder of the backbone.
-        vision_config (`CLIPVisionConfig`):
-            The sizes of the checkpoint's vision tower.
-        download_kwargs (`dict[str, Any]`):
-            As in `from_pretrained`.
-
-    Returns:
-        `tuple`: The backbone and its configuration, and if there is none, the reason.
+    Read the given backbone, or else OpenAI's CLIP of the same sizes if it can be reached. Return it with its configuration,
+    or the reason why there is none.
 
     Raises:
         OSError: If the backbone, or its revision, was given and cannot be read.
-        ValueError: If a revision was given, and no backbone has these sizes.
+        ValueError: If a revision was given, and OpenAI has no CLIP of these sizes.
     """
 
     def read(name_or_path: str | os.PathLike) -> tuple[Backbone, CLIPVisionConfig, str]:
@@ -136,18 +126,8 @@ def choose_vision_tower(
     backbone_mismatch: str,
 ) -> tuple[VisionTower, list[tuple[str, str]]]:
     """
-    Decide where the weights of the spatial encoder come from, by comparing the checkpoint with the backbone.
-
-    Args:
-        official (`OfficialCheckpoint`):
-            The checkpoint. Its configuration names the backbone afterwards if only the vision tower differs.
-        backbone (`Backbone`, *optional*), backbone_config (`CLIPVisionConfig`, *optional*):
-            What [`find_backbone`] has found.
-        backbone_mismatch (`str`):
-            `"include"`, `"replace"` or `"error"`; see [`~modeling_dist.convert_dist_to_hf.convert_dist_checkpoint`].
-
-    Returns:
-        `tuple[VisionTower, list[tuple[str, str]]]`: The choice, and lines for the report.
+    Decide where the weights of the spatial encoder come from, by comparing the checkpoint with the backbone. Return the
+    choice with lines for the report.
 
     Raises:
         ValueError: If the backbone has other sizes or settings, or with `"error"`, other weights.

@@ -164,13 +164,7 @@ def convert_state_dict(state_dict: dict[str, torch.Tensor]) -> tuple[dict[str, t
 
 
 def convert_text_tower(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """
-    Convert the text tower of one of the authors' checkpoints to a state dict of `CLIPTextModelWithProjection`.
-
-    Args:
-        state_dict (`dict[str, torch.Tensor]`):
-            The checkpoint's `model_state`.
-    """
+    """Convert the text tower of a checkpoint's `model_state` to a state dict of `CLIPTextModelWithProjection`."""
     converted = {}
     for name, tensor in state_dict.items():
         renamed = rename(strip_prefix(name), TEXT_TOWER_NAMES)
@@ -193,15 +187,7 @@ def _split_projections(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tens
 
 
 def restore_vision_tower(names: list[str], tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """
-    Convert a state dict of `CLIPVisionModel` back to the authors' names.
-
-    Args:
-        names (`list[str]`):
-            The authors' names; those outside of the vision tower are ignored.
-        tensors (`dict[str, torch.Tensor]`):
-            The state dict.
-    """
+    """Convert a state dict of `CLIPVisionModel` back: return those of the authors' names that belong to the vision tower."""
     restored = {}
     for name in names:
         renamed = rename(name, VISION_TOWER_NAMES)

@@ -40,20 +40,8 @@ def check_model(
     token_ids: torch.Tensor,
 ) -> str:
     """
-    Compare the outputs of a converted model on a random video with a naive forward of the checkpoint.
-
-    Args:
-        model (`DiSTForVideoClassification`):
-            The converted model.
-        official (`OfficialCheckpoint`):
-            The checkpoint in float32.
-        vision_tower (`VisionTower`):
-            The vision tower of the model, which takes the place of the checkpoint's.
-        token_ids (`torch.LongTensor` of shape `(num_labels, length)`):
-            The class names.
-
-    Returns:
-        `str`: The largest relative differences, by output.
+    Compare the outputs of a converted model on a random video with a naive forward of the checkpoint, whose vision tower
+    the chosen one replaces. Return the largest relative differences in words.
 
     Raises:
         RuntimeError: If one of them exceeds `TOLERANCE`.
