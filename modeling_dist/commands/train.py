@@ -34,12 +34,20 @@ def main(arguments: list[str] | None = None):
     settings = parse(arguments)
 
     import logging
+    import os
 
+    import datasets
+    import transformers
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from ..training.loop import train
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    is_main_process = os.environ.get("RANK", "0") == "0"
+    logging.getLogger("modeling_dist").setLevel(logging.INFO if is_main_process else logging.WARNING)
+    # Their progress bars would break that of the training.
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
     with exit_with_message(), logging_redirect_tqdm():
         train(settings)
 

@@ -1,25 +1,31 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Checkpoints of a training run: all that is needed to go on as if it had never been stopped, but not the backbone.
+"""Checkpoints of a training run: everything that is needed to continue as if it had never been stopped, except the backbone.
 
-A checkpoint is a folder `checkpoint-<updates>`, which all processes have to reach, with the tunable weights and the configuration (`model.safetensors` and
-`config.json`, as a saved model has them), the optimizer, the scheduler and the scaler (`training.pt`), the random states of
-each process (`random_states_<process>.pt`) and the place in the data, the figures so far and the settings
-(`training_state.json`). It is written under another name and renamed when it is complete, so that a process killed at any
-moment leaves either a whole checkpoint or none. With DeepSpeed the weights and the optimizer are in files of its own instead.
+A checkpoint is a folder `checkpoint-<updates>`, which all processes must be able to reach. It holds a saved model (the tunable
+weights, the configuration and the processor), the optimizer, the scheduler and the gradient scaler (`training.pt`), and the
+[`TrainingState`] with what identifies the run (`training_state.json`). With DeepSpeed, the weights and the optimizer are in
+DeepSpeed's own files instead. Random states (`random_states_<process>.pt`)
+are saved only if the forward pass draws random numbers; clips and their mixing depend on the seed and the update alone.
+
+It is written under another name and renamed when it is complete, so that a process that is killed at any moment leaves
+either a complete checkpoint or none.
 """
 
+import contextlib
 import copy
-import json
+import dataclasses
 import os
-import random
+import pickle
 import re
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -30,62 +36,108 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from ..files import read_json_object, write_json
+from ..modeling_dist import DiSTForVideoClassification
+from ..video_processing_dist import DiSTVideoProcessor
+
 
 TRAINING_STATE_NAME = "training_state.json"
+# Raised when older versions of the package could no longer read what is written. Version 0.1.0 wrote no number.
+FORMAT_VERSION = 1
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
-# What is being written, or being deleted; never taken for a checkpoint.
-ASIDE_PREFIX = ".incomplete-"
+# For folders that are being written or deleted, which are never taken for a checkpoint. Unlike `files.atomic_folder`, all
+# processes know the name, for they may all write to it.
+INCOMPLETE_PREFIX = ".incomplete-"
+
+
+@dataclass
+class TrainingState:
+    """How far a run has come, apart from its weights, optimizer and schedule."""
+
+    step: int = 0  # number of updates
+    loss_sum: float = 0.0  # of the updates since the last record,
+    loss_count: int = 0  # and their number
+    history: list[dict] = field(default_factory=list)  # records and evaluations
+    best: dict | None = None  # value, step and epoch of the best evaluation
+    unreadable: dict[int, str] = field(default_factory=dict)  # reason, by the index of the training video
 
 
 def list_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
-    """The complete checkpoints in a folder, the oldest first."""
-    folder = Path(output_dir)
-    if not folder.is_dir():
-        return []
-    checkpoints = [path for path in folder.iterdir() if CHECKPOINT_NAME.fullmatch(path.name)]
-    checkpoints = [path for path in checkpoints if (path / TRAINING_STATE_NAME).is_file()]
+    """Return the complete checkpoints in a folder, the oldest first."""
+    checkpoints = [
+        path.parent
+        for path in Path(output_dir).glob(f"*/{TRAINING_STATE_NAME}")
+        if CHECKPOINT_NAME.fullmatch(path.parent.name)
+    ]
     return sorted(checkpoints, key=lambda path: int(CHECKPOINT_NAME.fullmatch(path.name)[1]))
 
 
-def find_checkpoint(output_dir: str | os.PathLike, which: str) -> Path | None:
+def find_checkpoint(output_dir: str | os.PathLike, name: str) -> Path | None:
     """
-    The checkpoint to go on from.
+    Return the checkpoint to resume from.
 
     Args:
         output_dir (`str` or `os.PathLike`):
             The run's folder.
-        which (`str`):
-            `"latest"`, which may find none, or a checkpoint's folder.
+        name (`str`):
+            A checkpoint's folder, or `"latest"` for the last one in `output_dir`, if there is any.
 
     Raises:
-        FileNotFoundError: If the folder is not there, or holds no complete checkpoint.
+        FileNotFoundError: If the folder does not exist or is not a complete checkpoint.
     """
-    if which == "latest":
-        return (list_checkpoints(output_dir) or [None])[-1]
-    if not (Path(which) / TRAINING_STATE_NAME).is_file():
-        found = [str(path) for path in list_checkpoints(output_dir)]
+    checkpoints = list_checkpoints(output_dir)
+    if name == "latest":
+        return checkpoints[-1] if checkpoints else None
+    if not (Path(name) / TRAINING_STATE_NAME).is_file():
         raise FileNotFoundError(
-            f"{which} is no checkpoint of a training run. "
-            + (f"{output_dir} holds: {', '.join(found)}." if found else f"{output_dir} holds none.")
+            f"{name} is not a checkpoint of a training run. The checkpoints in {output_dir}: "
+            f"{', '.join(map(str, checkpoints)) or 'none'}."
         )
-    return Path(which)
+    return Path(name)
 
 
-def read_training_state(checkpoint: str | os.PathLike) -> dict:
-    """What [`save_checkpoint`] was given as `state`."""
-    return json.loads((Path(checkpoint) / TRAINING_STATE_NAME).read_text(encoding="utf-8"))
+def read_training_state(checkpoint: str | os.PathLike) -> tuple[TrainingState, dict]:
+    """
+    Return the `state` and the `run` that [`save_checkpoint`] was given.
+
+    Raises:
+        ValueError: If they cannot be read, or a newer version of the package has written them.
+    """
+    with _errors_of(checkpoint):
+        content = read_json_object(Path(checkpoint) / TRAINING_STATE_NAME)
+    version = content.get("format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{checkpoint} has format {version}, of a newer version of modeling_dist, and this one reads {FORMAT_VERSION}. "
+            f"Update the package, or start a new run from the weights (--model {checkpoint})."
+        )
+    with _errors_of(checkpoint):
+        state = TrainingState(**{setting.name: content[setting.name] for setting in dataclasses.fields(TrainingState)})
+        state.unreadable = {int(index): reason for index, reason in state.unreadable.items()}
+        return state, content["run"]
+
+
+@contextlib.contextmanager
+def _errors_of(checkpoint: str | os.PathLike) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, KeyError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        raise ValueError(
+            f"The checkpoint {checkpoint} is damaged and cannot be read ({type(error).__name__}: {error}). Delete it and "
+            "resume from an earlier one, or start a new run in another --output_dir."
+        ) from error
 
 
 def remove_incomplete(output_dir: str | os.PathLike):
-    """Removes what killed processes have left behind."""
-    for path in Path(output_dir).glob(f"{ASIDE_PREFIX}*"):
+    """Remove what killed processes have left behind."""
+    for path in Path(output_dir).glob(f"{INCOMPLETE_PREFIX}*"):
         shutil.rmtree(path)
 
 
 def tunable_state_dict(accelerator: Accelerator, model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """
-    The tunable weights and the head, whole and on the CPU, under the names that the bare model has. All processes have to
-    call this; with a sharded model only the main one gets any.
+    Return the tunable weights and the head, unsharded and on the CPU, under the names that they have in the unwrapped model.
+    All processes have to call this; of a sharded model, only the main process gets the weights.
     """
     bare_model = accelerator.unwrap_model(model)
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -95,68 +147,77 @@ def tunable_state_dict(accelerator: Accelerator, model: torch.nn.Module) -> dict
 
 def save_checkpoint(
     output_dir: str | os.PathLike,
-    step: int,
     accelerator: Accelerator,
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     scheduler: torch.optim.lr_scheduler.LRScheduler,
-    state: dict,
+    state: TrainingState,
+    run: dict,
+    processor: DiSTVideoProcessor | None = None,
     total_limit: int | None = None,
 ) -> Path:
     """
-    Writes `checkpoint-<step>`, and then removes the oldest ones. All processes have to call this.
+    Write `checkpoint-<updates>`, and then remove the oldest ones. All processes have to call this.
 
     Args:
         output_dir (`str` or `os.PathLike`):
             The run's folder.
-        step (`int`):
-            Updates so far.
-        accelerator (`Accelerator`), model, optimizer (as `accelerator.prepare` gave them), scheduler:
-            What is saved, along with the random states.
-        state (`dict`):
-            What else the run has to know, for JSON.
+        accelerator, model, optimizer, scheduler, state:
+            What is saved; model and optimizer as `accelerator.prepare` returned them.
+        run (`dict`):
+            What identifies the run, for [`~modeling_dist.training.output_dir.check_same_run`]; values as JSON has them.
+        processor (`DiSTVideoProcessor`, *optional*):
+            The model's, so that the checkpoint can be used like any saved model.
         total_limit (`int`, *optional*):
-            Checkpoints to keep.
+            Number of checkpoints to keep.
 
     Returns:
         `Path`: The checkpoint.
     """
     output_dir = Path(output_dir)
-    final = output_dir / f"checkpoint-{step}"
-    aside = output_dir / f"{ASIDE_PREFIX}{final.name}"
+    final = output_dir / f"checkpoint-{state.step}"
+    temporary = output_dir / f"{INCOMPLETE_PREFIX}{final.name}"
     if accelerator.is_main_process:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
     accelerator.wait_for_everyone()
 
+    bare_model = accelerator.unwrap_model(model)
     training = {"scheduler": scheduler.state_dict()}
     if accelerator.scaler is not None:
         training["scaler"] = accelerator.scaler.state_dict()
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        # Its optimizer is sharded in ways of its own.
-        model.save_checkpoint(str(aside), tag="deepspeed", exclude_frozen_parameters=True)
+        # Its optimizer is sharded in its own way.
+        model.save_checkpoint(str(temporary), tag="deepspeed", exclude_frozen_parameters=True)
         weights = None
     else:
         weights = tunable_state_dict(accelerator, model)
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
         training["optimizer"] = get_optimizer_state_dict(model, optimizer.optimizer, options=options)
-    torch.save(_random_states(), aside / f"random_states_{accelerator.process_index}.pt")
+    if draws_random_numbers(bare_model):
+        random_states = {
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        torch.save(random_states, temporary / f"random_states_{accelerator.process_index}.pt")
     if accelerator.is_main_process:
-        bare_model = accelerator.unwrap_model(model)
         config = copy.deepcopy(bare_model.config)
         # FSDP puts its name before that of the class.
         config.architectures = [type(bare_model).__name__.removeprefix("FSDP")]
-        config.save_pretrained(aside)
+        config.save_pretrained(temporary)
+        if processor is not None:
+            processor.save_pretrained(temporary)
         if weights is not None:
-            save_file(weights, aside / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
-        torch.save(training, aside / "training.pt")
-        (aside / TRAINING_STATE_NAME).write_text(json.dumps(state, indent=2), encoding="utf-8")
+            save_file(weights, temporary / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
+        torch.save(training, temporary / "training.pt")
+        content = {"format_version": FORMAT_VERSION, **dataclasses.asdict(state), "run": run}
+        write_json(temporary / TRAINING_STATE_NAME, content)
     accelerator.wait_for_everyone()
 
     if accelerator.is_main_process:
-        if final.exists():  # of a run that was stopped after it and has gone on from an earlier one
+        if final.exists():  # of a run that was stopped after it and has resumed from an earlier one
             _remove(final)
-        os.replace(aside, final)
+        os.replace(temporary, final)
         for checkpoint in list_checkpoints(output_dir)[: -total_limit if total_limit else 0]:
             if checkpoint != final:
                 _remove(checkpoint)
@@ -164,12 +225,17 @@ def save_checkpoint(
     return final
 
 
+def draws_random_numbers(model: DiSTForVideoClassification) -> bool:
+    """Whether the forward pass in training draws random numbers, which only the dropout of a trained backbone does."""
+    return not model.config.freeze_backbone and model.config.vision_config.attention_dropout > 0
+
+
 def _remove(checkpoint: Path):
-    # Renamed first, because half of a checkpoint must not look like one.
-    aside = checkpoint.with_name(f"{ASIDE_PREFIX}{checkpoint.name}-removed")
-    shutil.rmtree(aside, ignore_errors=True)
-    os.replace(checkpoint, aside)
-    shutil.rmtree(aside)
+    # Renamed first, because a half of a checkpoint must not look like a checkpoint.
+    temporary = checkpoint.with_name(f"{INCOMPLETE_PREFIX}{checkpoint.name}-removed")
+    shutil.rmtree(temporary, ignore_errors=True)
+    os.replace(checkpoint, temporary)
+    shutil.rmtree(temporary)
 
 
 def load_checkpoint(
@@ -180,27 +246,35 @@ def load_checkpoint(
     scheduler: torch.optim.lr_scheduler.LRScheduler,
 ):
     """
-    Puts everything back to where [`save_checkpoint`] found it. All processes have to call this.
+    Restore everything that [`save_checkpoint`] has saved but the [`TrainingState`]. All processes have to call this.
 
     Raises:
-        ValueError: If the checkpoint's weights are not those of this model.
+        ValueError: If a file is damaged, or the weights are those of another model.
     """
     checkpoint = Path(checkpoint)
-    training = torch.load(checkpoint / "training.pt", map_location="cpu", weights_only=True)
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+    bare_model = accelerator.unwrap_model(model)
+    is_deepspeed = accelerator.distributed_type == DistributedType.DEEPSPEED
+    with _errors_of(checkpoint):
+        training = torch.load(checkpoint / "training.pt", map_location="cpu", weights_only=True)
+        weights = {} if is_deepspeed else load_file(checkpoint / SAFE_WEIGHTS_NAME)
+        random_states, path = None, checkpoint / f"random_states_{accelerator.process_index}.pt"
+        # A run that resumes with more processes has none for the additional ones.
+        if draws_random_numbers(bare_model) and path.is_file():
+            random_states = torch.load(path, map_location="cpu", weights_only=True)
+    if is_deepspeed:
         model.load_checkpoint(str(checkpoint), tag="deepspeed", load_module_strict=False)
     else:
-        weights = load_file(checkpoint / SAFE_WEIGHTS_NAME)
-        _check_weights(weights, accelerator.unwrap_model(model), checkpoint)
+        _check_weights(weights, bare_model, checkpoint)
         options = StateDictOptions(full_state_dict=True, strict=False)
         set_model_state_dict(model, weights, options=options)
         set_optimizer_state_dict(model, optimizer.optimizer, training["optimizer"], options=options)
     scheduler.load_state_dict(training["scheduler"])
     if accelerator.scaler is not None and "scaler" in training:
         accelerator.scaler.load_state_dict(training["scaler"])
-    random_states = checkpoint / f"random_states_{accelerator.process_index}.pt"
-    if random_states.is_file():  # not of the further processes, where there are more than there were
-        _set_random_states(torch.load(random_states, map_location="cpu", weights_only=True))
+    if random_states is not None:
+        torch.set_rng_state(random_states["torch"])
+        if len(random_states["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(random_states["cuda"])
 
 
 def _check_weights(weights: dict[str, torch.Tensor], model: torch.nn.Module, checkpoint: Path):
@@ -210,32 +284,14 @@ def _check_weights(weights: dict[str, torch.Tensor], model: torch.nn.Module, che
     if different:
         name = different[0]
         raise ValueError(
-            f"{checkpoint} is of another model: {len(different)} weights differ, the first of them {name}, of shape "
+            f"{checkpoint} holds another model: {len(different)} weights differ, the first of them {name}, of shape "
             f"{found.get(name, 'none')} there and {expected.get(name, 'none')} here. Resume with the settings that the "
             f"run was started with; they are in {checkpoint / TRAINING_STATE_NAME}."
         )
 
 
-def _random_states() -> dict:
-    name, keys, position, has_gauss, cached_gaussian = np.random.get_state()
-    return {
-        "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached_gaussian),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def _set_random_states(states: dict):
-    random.setstate(states["python"])
-    name, keys, *rest = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(states["torch"])
-    if len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
-
-
 __all__ = [
+    "TrainingState",
     "find_checkpoint",
     "list_checkpoints",
     "load_checkpoint",

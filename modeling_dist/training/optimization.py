@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""The paper's optimization: which parameters decay, and the learning rate of every iteration."""
+"""The paper's optimization: AdamW, the parameters that weight decay applies to, and the learning rate of every update."""
 
 import math
 
@@ -7,6 +7,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..frozen_backbone_dist import FrozenBackboneModel
+from .settings import TrainingSettings
 
 
 # Learned tokens and positional embeddings, of DiST and, where it is trained too, of CLIP.
@@ -27,13 +28,13 @@ def decays(name: str, parameter: torch.Tensor) -> bool:
 
 def parameter_groups(model: FrozenBackboneModel, weight_decay: float) -> list[dict]:
     """
-    What the optimizer gets: the tunable parameters that decay, and those that do not.
+    Return the tunable parameters for an optimizer, in one group that decays and one that does not.
 
     Args:
         model (`FrozenBackboneModel`):
             The model; its frozen parameters are in neither group.
         weight_decay (`float`):
-            Of the first group.
+            Weight decay of the first group.
 
     Returns:
         `list[dict]`: Two groups, with `params` and `weight_decay`.
@@ -45,22 +46,34 @@ def parameter_groups(model: FrozenBackboneModel, weight_decay: float) -> list[di
     return groups
 
 
+def make_optimizer(
+    model: FrozenBackboneModel, settings: TrainingSettings, learning_rate: float
+) -> torch.optim.Optimizer:
+    """Return AdamW for the tunable parameters."""
+    return torch.optim.AdamW(
+        parameter_groups(model, settings.weight_decay),
+        lr=learning_rate,
+        betas=(settings.adam_beta1, settings.adam_beta2),
+        eps=settings.adam_epsilon,
+    )
+
+
 def learning_rate_at(
     epoch: float, peak: float, num_epochs: float, warmup_epochs: float = 0.0, warmup_start: float = 0.0
 ) -> float:
     """
-    The paper's schedule: a cosine from `peak` at epoch 0 to zero at the end, of which the first epochs are replaced by a
-    straight line from `warmup_start` to the cosine's value at the end of the warm-up.
+    Return the learning rate of the paper's schedule: a cosine from `peak` at epoch 0 to zero at the end, the first epochs of
+    which are replaced by a straight line from `warmup_start` to the cosine's value at the end of the warm-up.
 
     Args:
         epoch (`float`):
-            Where in the training, in epochs; iteration i of n in epoch e is e + i / n.
+            Position in the training, in epochs; update i of n in epoch e is at e + i / n.
         peak (`float`):
-            The learning rate that the cosine starts from.
+            Learning rate that the cosine starts from.
         num_epochs, warmup_epochs (`float`):
             Length of the training and of the warm-up.
         warmup_start (`float`, defaults to 0.0):
-            Learning rate of the very first iteration.
+            Learning rate of the very first update.
     """
 
     def cosine(at: float) -> float:
@@ -79,10 +92,10 @@ def cosine_schedule(
     warmup_start: float = 0.0,
 ) -> LambdaLR:
     """
-    [`learning_rate_at`] as a scheduler that is stepped once per iteration. The peak is the optimizer's learning rate.
+    Return [`learning_rate_at`] as a scheduler to step once per update. The peak is the optimizer's learning rate.
 
     Raises:
-        ValueError: If the peak is not positive, or the warm-up is not shorter than the training, or starts above the peak.
+        ValueError: If the peak is not positive, or the warm-up is not shorter than the training or starts above the peak.
     """
     peak = optimizer.defaults["lr"]
     if not peak > 0:
@@ -103,4 +116,4 @@ def cosine_schedule(
     return LambdaLR(optimizer, factor)
 
 
-__all__ = ["cosine_schedule", "learning_rate_at", "parameter_groups"]
+__all__ = ["cosine_schedule", "learning_rate_at", "make_optimizer", "parameter_groups"]
