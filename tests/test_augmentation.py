@@ -1,3 +1,6 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""What augmentation makes of clips and labels, measured on the pixels it returns."""
+
 import math
 
 import pytest
@@ -191,10 +194,10 @@ def test_flip_exchanges_the_paired_labels_and_only_a_flip_does(label, other):
     assert set(drawn) == {(True, other), (False, label)}
 
 
-# ---- colours
+# ---- colors
 
 
-def test_a_fifth_of_the_clips_loses_its_colours_in_all_frames():
+def test_a_fifth_of_the_clips_loses_its_colors_in_all_frames():
     augmentation = ClipAugmentation(4, MEAN, STD)
     frames = torch.randint(0, 256, (2, 3, 12, 12), dtype=torch.uint8)
     num_gray = 0
@@ -208,7 +211,7 @@ def test_a_fifth_of_the_clips_loses_its_colours_in_all_frames():
     assert 0.14 < num_gray / 400 < 0.26
 
 
-def test_gray_is_the_luma_of_the_colours():
+def test_gray_is_the_luma_of_the_colors():
     options = {"crop_scale": (1, 1), "crop_ratio": (1, 1), "flip_probability": 0, "grayscale_probability": 1.0}
     frames = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     pixels = unnormalized(ClipAugmentation(8, MEAN, STD, **options)(frames, 0)[0])
@@ -222,7 +225,7 @@ def whole_frame(**kwargs) -> ClipAugmentation:
     return ClipAugmentation(8, MEAN, STD, **{**options, **kwargs})
 
 
-def test_colour_jitter_is_off_unless_asked_for():
+def test_color_jitter_is_off_unless_asked_for():
     frames = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     original = frames.float() / 255
     for seed in range(40):
@@ -236,7 +239,7 @@ def test_colour_jitter_is_off_unless_asked_for():
     assert min(changes) > 1e-3
 
 
-def test_colour_jitter_has_the_given_strength():
+def test_color_jitter_has_the_given_strength():
     """Of a gray clip brightness alone changes, by a factor from 1 − 0.4 to 1 + 0.4."""
     augmentation = whole_frame(color_jitter_probability=1.0, color_jitter=(0.4, 0.0, 0.0, 0.0))
     frames = torch.full((2, 3, 8, 8), 100, dtype=torch.uint8)
@@ -256,7 +259,7 @@ def test_colour_jitter_has_the_given_strength():
         ({"flip_probability": 1.5}, r"`flip_probability` must lie in \[0, 1\], got 1.5"),
         ({"grayscale_probability": -0.1}, "`grayscale_probability`"),
         ({"color_jitter_probability": 2}, "`color_jitter_probability`"),
-        ({"crop_scale": (0.5, 0.4)}, r"`crop_scale` must be a rising pair in \(0, 1\], got \(0.5, 0.4\)"),
+        ({"crop_scale": (0.5, 0.4)}, r"`crop_scale` must be an increasing pair in \(0, 1\], got \(0.5, 0.4\)"),
         ({"crop_scale": (0, 1)}, "`crop_scale`"),
         ({"crop_scale": (0.4, 1.1)}, "`crop_scale`"),
         ({"crop_ratio": (-1, 1)}, "`crop_ratio`"),

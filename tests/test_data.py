@@ -1,3 +1,6 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""Every format of datasets gives the same rows, and what cannot be read is an error that says where and why."""
+
 import json
 import os
 import re

@@ -1,3 +1,6 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""Clips are a function of seed, epoch and video, and unreadable videos are replaced or reported."""
+
 import itertools
 import os
 
@@ -226,7 +229,7 @@ def test_dataset_without_readable_videos_is_an_error(spoiled, processor):
             draws.append(video)
             return super()._decode(video)
 
-    with pytest.raises(VideoDecodingError, match="5 videos drawn one after another cannot be read") as caught:
+    with pytest.raises(VideoDecodingError, match="5 videos drawn in a row cannot be read") as caught:
         Counting(bad, processor, max_draws=5)[0, 1]
     assert len(draws) == 5 and draws[0] == bad[1]["video"]["path"]
     assert draws[-1] in str(caught.value)

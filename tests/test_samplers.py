@@ -1,3 +1,4 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """Batches are a function of the seed and their number alone, whichever process makes them."""
 
 import itertools

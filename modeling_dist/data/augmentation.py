@@ -1,7 +1,7 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""What training does to a clip (crop, flip, colours) and to a batch of them (mixup, CutMix, label smoothing).
+"""Training augmentation of clips (crop, flip, colors) and of batches (mixup, CutMix, label smoothing).
 
-All randomness comes from torch's global generator, so that whoever seeds it gets the same clip again.
+All randomness comes from torch's global generator: with the same seed, the result is the same.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,20 @@ from torchvision.transforms.v2 import functional as F
 
 def parse_label_pairs(pairs: Sequence[str], class_names: Sequence[str]) -> list[tuple[int, int]]:
     """
-    Pairs of labels as they are written on a command line.
+    Parse pairs of labels as they are written on a command line.
 
     Args:
         pairs (`Sequence[str]`):
-            `"86:87"` or `"pan left:pan right"`, with the labels or the classes' names, which go first where a name is a
-            number; `["none"]` means no pair.
+            Pairs such as `"86:87"` or `"pan left:pan right"`, of labels or class names. A number that is also a class name is
+            read as the name. `["none"]` stands for no pairs.
         class_names (`Sequence[str]`):
-            In the order of the labels.
+            Class names in the order of the labels.
+
+    Returns:
+        `list[tuple[int, int]]`: The pairs of labels.
 
     Raises:
-        ValueError: If there is no such class.
+        ValueError: If a class does not exist.
     """
     if list(pairs) == ["none"]:
         return []
@@ -32,14 +35,14 @@ def parse_label_pairs(pairs: Sequence[str], class_names: Sequence[str]) -> list[
     labels |= {name: label for label, name in enumerate(class_names)}
     parsed = []
     for pair in pairs:
-        # Names may hold colons themselves.
+        # Names may contain colons.
         cuts = [index for index, letter in enumerate(pair) if letter == ":"]
         found = [(labels.get(pair[:cut].strip()), labels.get(pair[cut + 1 :].strip())) for cut in cuts]
         found = [(left, right) for left, right in found if left is not None and right is not None]
         if not found:
             raise ValueError(
-                f"A pair of labels must be two labels from 0 to {len(class_names) - 1}, or two class names, with a colon "
-                f"between them, got {pair!r}."
+                f"A pair of labels must be two labels from 0 to {len(class_names) - 1}, or two class names, separated by a "
+                f"colon, got {pair!r}."
             )
         parsed.append(found[0])
     return parsed
@@ -47,8 +50,8 @@ def parse_label_pairs(pairs: Sequence[str], class_names: Sequence[str]) -> list[
 
 class RandomResizedCrop(v2.RandomResizedCrop):
     """
-    As in torchvision, but bytes become float32 in [0, 1] before they are resized, so that the pixels are not rounded
-    again, and only within the crop, so that nothing is converted in vain.
+    torchvision's transform, except that uint8 pixels are converted to float32 in [0, 1] after cropping and before resizing,
+    so that only the crop is converted, and pixels are not rounded again.
     """
 
     def transform(self, inpt: torch.Tensor, params: dict) -> torch.Tensor:
@@ -58,32 +61,32 @@ class RandomResizedCrop(v2.RandomResizedCrop):
 
 class ClipAugmentation:
     """
-    The paper's augmentation of one clip: random resized crop, horizontal flip, colour jitter, grayscale, normalization.
-    Each is drawn once for all frames.
+    The paper's augmentation of a clip: random resized crop, horizontal flip, color jitter, grayscale, normalization. Each is
+    drawn once for all frames.
 
     Args:
         size (`int` or `tuple[int, int]`):
             Height and width of the result, in pixels.
         image_mean, image_std (`Sequence[float]`):
-            Per channel, of pixels in [0, 1]. The processor's.
+            Mean and standard deviation of each channel, for pixels in [0, 1]. Use the processor's.
         crop_scale (`tuple[float, float]`, defaults to `(0.4, 1.0)`):
-            Range of the crop's share of the frame's area.
+            Range of the crop's area, as a fraction of the frame's.
         crop_ratio (`tuple[float, float]`, defaults to `(3 / 4, 4 / 3)`):
-            Range of the crop's width over its height.
+            Range of the crop's aspect ratio, width / height.
         flip_probability (`float`, defaults to 0.5):
-            Of a horizontal flip.
+            Probability of a horizontal flip.
         flip_label_pairs (`Sequence[tuple[int, int]]`, *optional*):
-            Pairs of labels that a flip makes of each other, as "pushing something from left to right" and "… right to
-            left" (Something-Something V2: 86 and 87, 93 and 94, 166 and 167). Other labels stay.
+            Pairs of labels that a flip exchanges, such as "pushing something from left to right" and "… right to left"
+            (Something-Something V2: 86 and 87, 93 and 94, 166 and 167). Other labels do not change.
         grayscale_probability (`float`, defaults to 0.2):
-            Of the clip losing its colours.
+            Probability of converting the clip to grayscale.
         color_jitter (`tuple[float, float, float, float]`, defaults to `(0.4, 0.4, 0.2, 0.1)`):
-            Strengths of the jitter of brightness, contrast, saturation and hue.
+            Strength of the jitter of brightness, contrast, saturation and hue.
         color_jitter_probability (`float`, defaults to 0.0):
-            Of the jitter. The paper has it off.
+            Probability of color jitter, which the paper does not use.
 
     Raises:
-        ValueError: If a probability or range is impossible, or a label is in two pairs.
+        ValueError: If a probability or range is invalid, or a label is in two pairs.
     """
 
     def __init__(
@@ -109,9 +112,9 @@ class ClipAugmentation:
                 raise ValueError(f"`{name}` must lie in [0, 1], got {probability}.")
         for name, (low, high), limit in (("crop_scale", crop_scale, 1.0), ("crop_ratio", crop_ratio, float("inf"))):
             if not 0 < low <= high <= limit:
-                raise ValueError(f"`{name}` must be a rising pair in (0, {limit:g}], got {(low, high)}.")
+                raise ValueError(f"`{name}` must be an increasing pair in (0, {limit:g}], got {(low, high)}.")
         if len(color_jitter) != 4:
-            raise ValueError(f"`color_jitter` must be four strengths, got {color_jitter}.")
+            raise ValueError(f"`color_jitter` must have four values, got {color_jitter}.")
         self.flipped_labels: dict[int, int] = {}
         for left, right in flip_label_pairs or ():
             if left == right or {left, right} & set(self.flipped_labels):
@@ -131,8 +134,16 @@ class ClipAugmentation:
 
     def __call__(self, frames: torch.ByteTensor, label: int) -> tuple[torch.FloatTensor, int]:
         """
-        From `(num_frames, 3, height, width)` uint8 and its label to `(num_frames, 3, *size)` float32, normalized, and the
-        label that the clip has now.
+        Augment a clip.
+
+        Args:
+            frames (`torch.ByteTensor` of shape `(num_frames, 3, height, width)`):
+                Decoded frames.
+            label (`int`):
+                Label of the clip.
+
+        Returns:
+            `tuple[torch.FloatTensor, int]`: Normalized pixels of shape `(num_frames, 3, *size)`, and the label of the result.
         """
         clip = self.crop(frames)
         if torch.rand(()) < self.flip_probability:
@@ -142,24 +153,24 @@ class ClipAugmentation:
 
 class BatchMixing:
     """
-    Mixup or CutMix of a batch, one of the two at random, and label smoothing of the targets, as the paper combines them:
-    every target is (1 − s) · (λ · one_hot(a) + (1 − λ) · one_hot(b)) + s / num_classes, where b is the label of the clip
-    that is mixed in, and λ the share of pixels (CutMix) or of intensity (mixup) that a keeps.
+    Mixup or CutMix of a batch, chosen at random, and label smoothing, combined as in the paper: every target is
+    (1 − s) · (λ · one_hot(a) + (1 − λ) · one_hot(b)) + s / num_classes, where b is the label of the clip that is mixed in, and
+    λ the share of intensity (mixup) or pixels (CutMix) that the clip with the label a keeps.
 
     Args:
         num_classes (`int`):
             Number of classes.
         mixup_alpha (`float`, defaults to 0.8), cutmix_alpha (`float`, defaults to 1.0):
-            λ is drawn from Beta(alpha, alpha), once per batch. 0 turns the one off.
+            Parameter of the distribution Beta(alpha, alpha), from which λ is drawn once per batch. 0 disables the method.
         mixing_probability (`float`, defaults to 1.0):
-            Of a batch being mixed at all.
+            Probability that a batch is mixed.
         cutmix_probability (`float`, defaults to 0.5):
-            Of CutMix rather than mixup where both are on.
+            Probability of CutMix instead of mixup, if both are enabled.
         label_smoothing (`float`, defaults to 0.1):
-            s, in [0, 1).
+            Label smoothing s, in [0, 1).
 
     Raises:
-        ValueError: If a value is impossible.
+        ValueError: If a value is invalid.
     """
 
     def __init__(
@@ -190,15 +201,24 @@ class BatchMixing:
 
     @property
     def mixes(self) -> bool:
-        """Whether batches are mixed, which takes two clips or more in each."""
+        """Whether batches can be mixed, for which they need at least two clips."""
         return self.mixing_probability > 0 and (self.mixup is not None or self.cutmix is not None)
 
     def __call__(
         self, pixel_values_videos: torch.FloatTensor, labels: torch.LongTensor
     ) -> tuple[torch.FloatTensor, torch.FloatTensor]:
         """
-        From `(batch_size, num_frames, 3, height, width)` and `(batch_size,)` to clips of the same shape and targets of
-        shape `(batch_size, num_classes)`, float32, each summing to one.
+        Mix a batch.
+
+        Args:
+            pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, 3, height, width)`):
+                Clips.
+            labels (`torch.LongTensor` of shape `(batch_size,)`):
+                Labels.
+
+        Returns:
+            `tuple[torch.FloatTensor, torch.FloatTensor]`: Clips of the same shape, and targets of shape
+            `(batch_size, num_classes)`, each of which sums to one.
         """
         targets = torch.nn.functional.one_hot(labels, self.num_classes).float()
         if self.mixes and torch.rand(()) < self.mixing_probability:

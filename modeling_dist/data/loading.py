@@ -1,9 +1,9 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""From rows of a dataset (see data.py) to batches for the model: decoded in workers, opened when their turn comes.
+"""From the rows of a dataset to batches for the model: videos are decoded in worker processes, when it is their turn.
 
-What a training clip looks like depends on the seed, the epoch and the video alone, and which videos a batch holds on the
-seed and the number of the batch alone; never on a worker, a process, or on what was drawn before. So a run that is
-stopped can go on at any batch, and several processes train on the same clips as one.
+A training clip depends only on the seed, the epoch and the video, and the videos of a batch only on the seed and the number of
+the batch, never on workers, processes or earlier draws. So training can resume at any batch, and several processes train on
+the same clips as one.
 """
 
 from collections.abc import Callable
@@ -21,22 +21,22 @@ from .samplers import seed_from
 
 class TrainingClips(torch.utils.data.Dataset):
     """
-    A random clip of a video: `clips[epoch, index]`.
+    Dataset of random clips: `clips[epoch, index]`.
 
-    A video that cannot be read is replaced by another one drawn at random, and reported.
+    A video that cannot be read is replaced by another one, drawn at random, and reported.
 
     Args:
         videos (`datasets.Dataset`):
-            With the columns `video` and `label`, as `load_videos` gives it.
+            A dataset with the columns `video` and `label`, from [`load_videos`].
         processor (`DiSTVideoProcessor`):
-            Its frame sampling, number of frames and decoder are used, and its pixels where there is no augmentation.
+            Samples and decodes the frames, and processes them if there is no augmentation.
         augmentation (`Callable`, *optional*):
-            From uint8 frames `(num_frames, 3, height, width)` and a label to pixels and a label; see
-            [`ClipAugmentation`]. Without it, clips are cropped at the centre as in evaluation.
+            Maps uint8 frames `(num_frames, 3, height, width)` and a label to pixel values and a label; see
+            [`ClipAugmentation`]. By default, clips are center-cropped as in evaluation.
         seed (`int`, defaults to 0):
-            Of all that is random.
+            Seed of the clips.
         max_draws (`int`, defaults to 20):
-            Unreadable videos in a row that are taken for a fault of the whole dataset.
+            Number of consecutive unreadable videos after which the dataset is considered unreadable.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class TrainingClips(torch.utils.data.Dataset):
     def __getitem__(self, key: tuple[int, int]) -> dict:
         """
         Returns:
-            `dict`: `pixel_values_videos` (num_frames, 3, height, width), `label`, and `unreadable`, the videos that were
-            tried before: index to reason.
+            `dict`: `pixel_values_videos` of shape `(num_frames, 3, height, width)`, `label`, and `unreadable`, which maps
+            the indices of the videos that were tried before to the reasons.
 
         Raises:
             VideoDecodingError: If `max_draws` videos in a row cannot be read.
@@ -79,8 +79,8 @@ class TrainingClips(torch.utils.data.Dataset):
                     index = int(torch.randint(len(self.videos), ()))
             else:
                 raise VideoDecodingError(
-                    f"{self.max_draws} videos drawn one after another cannot be read; something is wrong with the "
-                    f"dataset or the way to it. The last one: {reason}"
+                    f"{self.max_draws} videos drawn in a row cannot be read, so the dataset is broken or cannot be reached. "
+                    f"The last one: {reason}"
                 )
             label = row["label"]
             if self.augmentation is None:
@@ -91,7 +91,7 @@ class TrainingClips(torch.utils.data.Dataset):
         return {"pixel_values_videos": pixel_values, "label": label, "unreadable": unreadable}
 
     def _decode(self, video: str | bytes) -> torch.ByteTensor:
-        """The frames of one clip, `(num_frames, 3, height, width)`."""
+        """Return the frames of a clip, `(num_frames, 3, height, width)`."""
         chosen = []
 
         def choose_frames(total_num_frames: int, fps: float | None) -> list[int]:
@@ -104,7 +104,7 @@ class TrainingClips(torch.utils.data.Dataset):
 
 
 def collate_clips(clips: list[dict]) -> dict:
-    """A batch of [`TrainingClips`]: `pixel_values_videos`, `labels`, and the unreadable videos of all of them."""
+    """Return a batch of [`TrainingClips`]: `pixel_values_videos`, `labels`, and all `unreadable` videos."""
     return {
         "pixel_values_videos": torch.stack([clip["pixel_values_videos"] for clip in clips]),
         "labels": torch.tensor([clip["label"] for clip in clips]),
@@ -114,17 +114,18 @@ def collate_clips(clips: list[dict]) -> dict:
 
 class EvaluationViews(torch.utils.data.Dataset):
     """
-    All views of a video: `views[index]`.
+    Dataset of all views of a video: `views[index]`.
 
     Args:
         videos (`datasets.Dataset`):
-            With the column `video` and, unless there are no labels, `label`.
+            A dataset with the column `video`.
         processor (`DiSTVideoProcessor`):
-            Says how many frames, which pixels.
-        num_clips, num_crops (`int`, default to the processor's):
-            The views are their product.
+            Samples, decodes and processes the frames.
+        num_clips, num_crops (`int`, *optional*):
+            Number of clips, and of crops of each clip; their product is the number of views. Default to the processor's.
         shuffle_frames (`bool`, defaults to `False`):
-            Give the frames of every view in a random order: what a model then still knows, it knows without time.
+            Whether to put the frames of each view in random order: what a model then recognizes, it recognizes without
+            temporal order.
     """
 
     def __init__(
@@ -147,8 +148,8 @@ class EvaluationViews(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict:
         """
         Returns:
-            `dict`: `index`, and either `pixel_values_videos` (views, num_frames, 3, height, width) or `error`, why the
-            video cannot be read.
+            `dict`: `index`, and either `pixel_values_videos` of shape `(views, num_frames, 3, height, width)` or `error`,
+            the reason why the video cannot be read.
         """
         row = self.videos[index]
         try:
@@ -171,8 +172,8 @@ class EvaluationViews(torch.utils.data.Dataset):
 
 def collate_views(videos: list[dict]) -> dict:
     """
-    A batch of [`EvaluationViews`]: `indices` and `pixel_values_videos` (videos, views, …; `None` if there is none) of those
-    that can be read, and `unreadable`, index to reason, of the others.
+    Return a batch of [`EvaluationViews`]: `indices` and `pixel_values_videos` (`(videos, views, …)`, `None` if there are none)
+    of the readable videos, and `unreadable`, which maps the indices of the others to the reasons.
     """
     readable = [video for video in videos if "error" not in video]
     return {
@@ -184,19 +185,19 @@ def collate_views(videos: list[dict]) -> dict:
 
 def make_loader(
     dataset: torch.utils.data.Dataset,
-    batches: torch.utils.data.Sampler,
+    batch_sampler: torch.utils.data.Sampler,
     collate: Callable[[list[dict]], dict],
     num_workers: int = 0,
 ) -> DataLoader:
-    """A `DataLoader` of the classes above; its workers ready the next batches while the model is at work."""
+    """Return a `DataLoader` of one of these datasets."""
     return DataLoader(
         dataset,
-        batch_sampler=batches,
+        batch_sampler=batch_sampler,
         collate_fn=collate,
         num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),
-        # Without a generator of its own it would draw the workers' seeds from the global one, and a run would depend on
-        # how often it was resumed.
+        # Otherwise the workers' seeds would come from the global generator, and a run would depend on how often it was
+        # resumed.
         generator=torch.Generator(),
     )
 

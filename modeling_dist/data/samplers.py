@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Which videos are in which batch, in each of several processes, and the seeds of what is random."""
+"""Which videos are in which batch of which process, and the seeds of everything random."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,37 +10,37 @@ import torch
 
 def seed_from(*keys: int) -> int:
     """
-    One 64-bit seed of several numbers: neighbouring ones give unrelated seeds. What draws from seeds of its own uses another
-    number of them: (seed, epoch) the order of the videos, (seed, epoch, index) a clip, (seed, update, batch, process) the
+    Return a 64-bit seed for several numbers; similar numbers give unrelated seeds. Each use has its own number of keys:
+    (seed, epoch) for the order of the videos, (seed, epoch, index) for a clip, (seed, update, batch, process) for the
     mixing of a batch.
     """
-    # Their number comes along, because a zero at the end would make no difference.
+    # The number of keys is included because a trailing zero alone would make no difference.
     return int(np.random.SeedSequence([len(keys), *keys]).generate_state(1, np.uint64)[0])
 
 
 class TrainingBatchSampler(torch.utils.data.Sampler):
     """
-    The batches of one of several processes, epoch after epoch without an end, as lists of (epoch, index).
+    Batch sampler of one process for training: endless batches of (epoch, index), one epoch after the other.
 
-    An epoch is a permutation of the videos, cut into global batches that the processes share out among each other. What is
-    left over at an epoch's end makes no batch; in the next epoch, others are left over.
+    An epoch is a permutation of the videos, cut into global batches that are distributed among the processes. Videos left
+    over at the end of an epoch are in no batch; the next epoch leaves over others.
 
     Args:
         num_videos (`int`):
-            Videos in the dataset.
+            Number of videos in the dataset.
         batch_size (`int`):
-            Of one process.
+            Batch size of each process.
         batches_per_epoch (`int`):
-            Of one process; not more than there are.
-        num_processes, process_index (`int`):
-            How many processes, and which of them this is.
+            Number of batches of each process in an epoch.
+        num_processes (`int`, defaults to 1), process_index (`int`, defaults to 0):
+            Number of processes, and the index of this one.
         seed (`int`, defaults to 0):
-            Of the permutations.
+            Seed of the permutations.
         start (`int`, defaults to 0):
-            Batches to leave out at the beginning, over all epochs: the place to go on at.
+            Number of batches to skip, over all epochs, to resume training.
 
     Raises:
-        ValueError: If there are not enough videos for so many batches.
+        ValueError: If there are not enough videos for this number of batches.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class TrainingBatchSampler(torch.utils.data.Sampler):
     ):
         if not 0 < batches_per_epoch * batch_size * num_processes <= num_videos:
             raise ValueError(
-                f"{num_videos} videos do not make {batches_per_epoch} batches of {batch_size} for each of {num_processes} "
-                "processes."
+                f"{num_videos} videos are not enough for {batches_per_epoch} batches of {batch_size} in each of "
+                f"{num_processes} processes."
             )
         self.num_videos = num_videos
         self.batch_size = batch_size
@@ -78,8 +78,8 @@ class TrainingBatchSampler(torch.utils.data.Sampler):
 
 class EvaluationBatchSampler(torch.utils.data.Sampler):
     """
-    The batches of one of several processes, as lists of indices: every video in one batch of one process. All processes
-    have as many batches, since a sharded model computes in step; a process with none left has empty ones.
+    Batch sampler of one process for evaluation: every video is in one batch of one process. All processes have the same
+    number of batches, some of them empty, because a sharded model needs them to compute in step.
     """
 
     def __init__(self, num_videos: int, batch_size: int, num_processes: int = 1, process_index: int = 0):
