@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Tiny models and videos made on the spot, for the demo, the tests and trying things out without a download."""
+"""Tiny models and generated videos, for the demo, the tests and experiments without downloads."""
 
 import json
 import os
@@ -12,15 +12,15 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 def make_tiny_clip(folder: str | os.PathLike, seed: int = 0, **vision_kwargs) -> str:
     """
-    Writes a CLIP with random weights and a tokenizer of single letters to a folder, laid out as CLIP's repositories are.
+    Write a CLIP with random weights and a tokenizer of single letters to a folder, laid out like a CLIP repository.
 
     Args:
         folder (`str` or `os.PathLike`):
-            Where to.
+            Folder to write to.
         seed (`int`, defaults to 0):
-            Of the weights; the state of torch's own generator is left as it was.
+            Seed of the weights. The state of torch's global generator does not change.
         vision_kwargs:
-            Values of `CLIPVisionConfig`. By default 3 layers of width 64 on images of 32 pixels with patches of 8.
+            Values of `CLIPVisionConfig`. Defaults to 3 layers of width 64, images of 32 pixels and patches of 8.
 
     Returns:
         `str`: The folder.
@@ -55,30 +55,25 @@ def make_tiny_clip(folder: str | os.PathLike, seed: int = 0, **vision_kwargs) ->
 
 
 def tiny_config_kwargs() -> dict:
-    """Values of `DiSTConfig` that go with [`make_tiny_clip`]."""
-    return {
-        "num_frames": 8,
-        "integration_dim": 64,
-        "temporal_dim": 16,
-        "num_pooling_layers": 2,
-    }
+    """Return values of `DiSTConfig` for a tiny model on [`make_tiny_clip`]."""
+    return {"num_frames": 8, "integration_dim": 64, "temporal_dim": 16, "num_pooling_layers": 2}
 
 
 def write_video(
     path: str | os.PathLike, frames: np.ndarray, fps: int = 25, options: dict[str, str] | None = None
 ) -> str:
     """
-    Encodes frames as H.264 (the container follows from the name).
+    Write frames to a video file, encoded as H.264. The container format follows from the extension.
 
     Args:
         path (`str` or `os.PathLike`):
-            The file.
+            File to write.
         frames (`np.ndarray` of shape `(frames, height, width, 3)`):
-            RGB, uint8; height and width even.
+            RGB, uint8. Height and width must be even.
         fps (`int`, defaults to 25):
             Frames per second.
         options (`dict[str, str]`, *optional*):
-            Options of the encoder, as FFmpeg's documentation of libx264 names them.
+            Options of the encoder, as in FFmpeg's documentation of libx264.
 
     Returns:
         `str`: The file.
@@ -96,7 +91,7 @@ def write_video(
 
 
 def moving_square(num_frames: int = 40, height: int = 48, width: int = 64) -> np.ndarray:
-    """A bright square that crosses a dark frame from left to right: `(num_frames, height, width, 3)` uint8."""
+    """Return a video of a bright square that crosses a dark frame from left to right: `(num_frames, height, width, 3)`, uint8."""
     frames = np.full((num_frames, height, width, 3), 24, dtype=np.uint8)
     edge = height // 3
     for index, frame in enumerate(frames):
