@@ -7,7 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import CLIPVisionConfig, PreTrainedConfig
 
 
-# Width of one head of the pooling's attention; the number of heads is `integration_dim` over this.
+# Width of one attention head of the pooling, which has `integration_dim` over this of them.
 POOLING_HEAD_DIM = 64
 
 
@@ -21,60 +21,64 @@ class DiSTConfig(PreTrainedConfig):
         vision_config (`CLIPVisionConfig` or `dict`, *optional*):
             The spatial encoder. Defaults to CLIP's ViT-B/16 at 224 pixels.
         backbone (`str`, *optional*):
-            Repository on the Hub, or local folder, that the spatial encoder's weights come from, and CLIP's text encoder
-            with them. `None` for weights of no repository, which the model's own checkpoint has to hold.
+            Hub id or local folder of the CLIP model that the spatial encoder's weights come from, and CLIP's text encoder
+            with them. With `None`, the model's own checkpoint has to hold the weights.
         backbone_revision (`str`, *optional*):
             Commit of `backbone` that the tunable weights were trained on; filled in on loading.
         backbone_fingerprint (`str`, *optional*):
-            Checksum of the spatial encoder's weights as `backbone` holds them; filled in on loading. A checkpoint
-            refuses any other backbone.
+            Checksum of the spatial encoder's weights as `backbone` holds them; filled in on loading. A checkpoint does
+            not load with any other backbone.
         num_frames (`int`, defaults to 16):
-            Frames the temporal encoder sees (T). A multiple of `spatial_frame_stride`.
+            Frames that the temporal encoder sees (T), a multiple of `spatial_frame_stride`.
         spatial_frame_stride (`int`, defaults to 2):
             The spatial encoder sees every `spatial_frame_stride`-th frame (α), the first one included.
         selected_layers (`list[int]`, *optional*):
-            Layers of the spatial encoder whose outputs feed the integration branch, in rising order, counted from 0.
-            Defaults to all of them. The layers after the last one are not run.
+            Layers of the spatial encoder whose outputs feed the integration branch, in ascending order, counted from 0.
+            Defaults to all of them. The layers after the last selected one do not run.
         integration_dim (`int`, defaults to 384):
-            Width of the integration branch (C). A multiple of 64, the size of one attention head of the pooling.
+            Width of the integration branch (C), a multiple of 64, the size of one attention head of the pooling.
         temporal_dim (`int`, defaults to 96):
             Width of the temporal encoder (M).
         temporal_stem_kernel_size (`int`, defaults to 5):
-            Frames that the temporal stem's convolution spans. Odd.
+            Frames that the temporal stem's convolution spans, an odd number.
         temporal_kernel_size (`int`, defaults to 3):
-            Frames that the temporal convolutions of the blocks span. Odd.
+            Frames that the temporal convolutions of the blocks span, an odd number.
         temporal_mlp_ratio (`float`, defaults to 1.0):
-            Hidden width of a temporal block over `temporal_dim`.
+            Hidden width of a temporal block, relative to `temporal_dim`.
         integration_mlp_ratio (`float`, defaults to 1.0):
-            Hidden width of an integration block's feed-forward network over `integration_dim`.
+            Hidden width of an integration block's feed-forward network, relative to `integration_dim`.
         integration_temporal_mlp_ratio (`float`, defaults to 0.25):
-            Hidden width of an integration block's temporal feed-forward network over `integration_dim`.
+            Hidden width of an integration block's temporal feed-forward network, relative to `integration_dim`.
         num_pooling_layers (`int`, defaults to 4):
-            Layers of the pooling (the paper: 4 for Kinetics, 2 for Something-Something V2).
+            Layers of the pooling. The paper has 4 for Kinetics and 2 for Something-Something V2.
         projection_dim (`int`, defaults to 512):
-            Size of a video embedding, which is CLIP's `projection_dim` where it is compared with CLIP's text embeddings.
+            Size of a video embedding. The text head compares it with CLIP's text embeddings, which have CLIP's
+            `projection_dim`.
         head_type (`str`, defaults to `"text"`):
-            Classifier of [`DiSTForVideoClassification`]: `"text"` compares video embeddings with the class names' text
-            embeddings (the paper's), `"linear"` is a trained linear layer for labels that are not words.
+            Classifier of [`DiSTForVideoClassification`]: `"text"`, the paper's, compares video embeddings with the class
+            names' text embeddings; `"linear"` is a trained linear layer, for labels that are not words.
         hidden_act (`str`, defaults to `"quick_gelu"`):
             Activation of every block outside the spatial encoder.
         layer_norm_eps (`float`, defaults to 1e-5):
             Epsilon of every LayerNorm outside the spatial encoder.
         logit_scale_init_value (`float`, defaults to 4.6052):
             Natural logarithm of the text head's scale (CLIP's own ends at ln 100).
-        zero_shot_weight (`float`, *optional*):
-            The share of CLIP's own logits for single frames in the text head's logits, from 0 to 1; see
-            [`~DiSTForVideoClassification.set_zero_shot_weight`], which sets it. With any number, be it 0, the head holds
-            CLIP's visual projection.
+        zero_shot_weight (`float`, defaults to 0.0):
+            Share of CLIP's own logits for single frames in the text head's logits, from 0 to 1. Set by
+            [`~DiSTForVideoClassification.set_zero_shot_weight`].
+        has_visual_projection (`bool`, defaults to `False`):
+            Whether the text head holds CLIP's visual projection, without which `zero_shot_weight` is 0. Set by
+            [`~DiSTForVideoClassification.set_zero_shot_weight`] and
+            [`~DiSTForVideoClassification.load_visual_projection`].
         initializer_range (`float`, *optional*, defaults to 0.02):
-            Standard deviation of the truncated normal that initializes linear and convolutional weights; tokens and
-            positional embeddings too. With `None` it is 1/√fan-in for the weights (0.02 for tokens and positions),
-            which small widths need: at 0.02 they pass almost no signal on.
+            Standard deviation of the truncated normal that initializes linear and convolutional weights, tokens and
+            positional embeddings. With `None` it is 1/√fan-in for weights and 0.02 for tokens and positions. Small widths
+            need this, because at 0.02 they pass almost no signal on.
         freeze_backbone (`bool`, defaults to `True`):
             Whether the spatial encoder is frozen: no gradient, evaluation mode, not saved.
 
     Raises:
-        ValueError: For an impossible combination, saying what was given and what is allowed.
+        ValueError: If values are out of range or do not fit together.
 
     Example:
 
@@ -87,10 +91,10 @@ class DiSTConfig(PreTrainedConfig):
     """
 
     model_type = "dist"
-    # Set where the package has registered its pipelines: a repository's own code for them then needs no trust.
+    # Set when the package has registered its pipelines, so that the code that a repository has for them is not run.
     knows_pipelines: ClassVar[bool] = False
     keys_to_ignore_at_inference = ["video_embeds"]  # so that `Trainer` hands `compute_metrics` the logits alone
-    # Two names of the same thing: transformers 5.17 reads the first, later versions the second.
+    # Two names for the same thing: transformers 5.17 reads the first, later versions the second.
     sub_configs = {"vision_config": CLIPVisionConfig}
     sub_configs_defaults = {"vision_config": CLIPVisionConfig}
 
@@ -114,7 +118,8 @@ class DiSTConfig(PreTrainedConfig):
     hidden_act: str = "quick_gelu"
     layer_norm_eps: float = 1e-5
     logit_scale_init_value: float | int = 4.6052
-    zero_shot_weight: float | int | None = None
+    zero_shot_weight: float | int = 0.0
+    has_visual_projection: bool = False
     initializer_range: float | None = 0.02
     freeze_backbone: bool = True
 
@@ -127,7 +132,7 @@ class DiSTConfig(PreTrainedConfig):
             self.selected_layers = list(range(self.vision_config.num_hidden_layers))
         self.selected_layers = list(self.selected_layers)
         super().__post_init__(**kwargs)
-        # Here too, because `@strict` wraps what its own validation raises in an error that is not a ValueError.
+        # `@strict` runs the validation as well, but wraps a ValueError in an error of another type.
         self.validate_architecture()
 
     @classmethod
@@ -135,23 +140,31 @@ class DiSTConfig(PreTrainedConfig):
         if "backbone" in kwargs:
             # Another repository has other commits.
             kwargs.setdefault("backbone_revision", None)
+        if "has_visual_projection" not in config_dict:
+            # Version 0.1.0: with any number as `zero_shot_weight`, even 0, the head holds the projection.
+            weight = config_dict.get("zero_shot_weight")
+            config_dict = {
+                **config_dict,
+                "zero_shot_weight": 0.0 if weight is None else weight,
+                "has_visual_projection": weight is not None,
+            }
         if cls.knows_pipelines:
             config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
         return super().from_dict(config_dict, **kwargs)
 
     @property
     def num_spatial_frames(self) -> int:
-        """Frames the spatial encoder sees (S)."""
+        """Frames that the spatial encoder sees (S)."""
         return self.num_frames // self.spatial_frame_stride
 
     @property
     def num_hidden_layers(self) -> int:
-        """Blocks of the temporal encoder and of the integration branch: one per selected layer."""
+        """Blocks of the temporal encoder and of the integration branch, one per selected layer."""
         return len(self.selected_layers)
 
     @property
     def hidden_size(self) -> int:
-        """Width of the integration branch, the one that `hidden_states` has."""
+        """Width of the integration branch, and so of `hidden_states`."""
         return self.integration_dim
 
     @property
@@ -160,7 +173,12 @@ class DiSTConfig(PreTrainedConfig):
         return self.integration_dim // POOLING_HEAD_DIM
 
     def validate_architecture(self):
-        """Part of the validation that `@strict` runs: combinations of values that no model can have."""
+        """
+        Check what the types of the values do not tell. Part of the validation that `@strict` runs.
+
+        Raises:
+            ValueError: If values are out of range or do not fit together.
+        """
         positive = (
             "num_frames",
             "spatial_frame_stride",
@@ -180,8 +198,14 @@ class DiSTConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must be greater than 0, got {getattr(self, name)}.")
         if self.initializer_range is not None and self.initializer_range <= 0:
             raise ValueError(f"`initializer_range` must be greater than 0 or None, got {self.initializer_range}.")
-        if self.zero_shot_weight is not None and not 0 <= self.zero_shot_weight <= 1:
-            raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1 or None, got {self.zero_shot_weight}.")
+        if not 0 <= self.zero_shot_weight <= 1:
+            raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1, got {self.zero_shot_weight}.")
+        if self.zero_shot_weight > 0 and not self.has_visual_projection:
+            raise ValueError(
+                f"`zero_shot_weight={self.zero_shot_weight}` needs a head with CLIP's visual projection "
+                "(`has_visual_projection=True`). Leave it at 0 and call `model.set_zero_shot_weight`, which loads the "
+                "projection."
+            )
         if self.num_frames % self.spatial_frame_stride != 0:
             raise ValueError(
                 f"`num_frames` must be a multiple of `spatial_frame_stride`, got num_frames={self.num_frames} and "
@@ -208,11 +232,11 @@ class DiSTConfig(PreTrainedConfig):
                     f"`{dim}` times `{ratio}` must be at least 1, got {getattr(self, dim)} * {getattr(self, ratio)}."
                 )
         num_layers = self.vision_config.num_hidden_layers
-        rising = all(low < high for low, high in zip(self.selected_layers, self.selected_layers[1:]))
+        ascending = all(low < high for low, high in zip(self.selected_layers, self.selected_layers[1:]))
         in_range = all(0 <= layer < num_layers for layer in self.selected_layers)
-        if not (self.selected_layers and rising and in_range):
+        if not (self.selected_layers and ascending and in_range):
             raise ValueError(
-                f"`selected_layers` must be layers of the spatial encoder in rising order, from 0 to {num_layers - 1}, "
+                f"`selected_layers` must be layers of the spatial encoder in ascending order, from 0 to {num_layers - 1}, "
                 f"at least one and none twice, got {self.selected_layers}."
             )
         for name in ("image_size", "patch_size"):

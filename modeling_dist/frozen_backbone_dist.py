@@ -514,23 +514,20 @@ class FrozenBackboneModel(PreTrainedModel):
             "revision": revision,
             "create_pr": create_pr,
         }
-        if self.publisher is not None and not getattr(self, "_hf_peft_config_loaded", False):
-            tags = [*(self.model_tags or []), *([tags] if isinstance(tags, str) else tags or [])]
-            saving_kwargs = {"include_backbone": include_backbone, "max_shard_size": max_shard_size}
+        tags = [*(self.model_tags or []), *([tags] if isinstance(tags, str) else tags or [])]
+        if getattr(self, "_hf_peft_config_loaded", False):
+            # Only the adapters are pushed, to files of their own.
+            return super().push_to_hub(repo_id, tags=tags, **commit_kwargs, **publishing_kwargs)
+        if self.publisher is not None:
+            options = {**commit_kwargs, **publishing_kwargs, "tags": tags, "include_backbone": include_backbone}
             with tempfile.TemporaryDirectory() as folder:
                 return self.save_pretrained(
-                    folder,
-                    push_to_hub=True,
-                    repo_id=repo_id,
-                    tags=tags,
-                    **commit_kwargs,
-                    **saving_kwargs,
-                    **publishing_kwargs,
+                    folder, push_to_hub=True, repo_id=repo_id, max_shard_size=max_shard_size, **options
                 )
         if publishing_kwargs:
             raise ValueError(
                 f"{', '.join(sorted(publishing_kwargs))}: this needs the package modeling_dist, and the model was loaded as "
-                "remote code or has adapters. Install the package, and load the model without `trust_remote_code`."
+                "remote code. Install the package, and load the model without `trust_remote_code`."
             )
         if not (self.saves_backbone if include_backbone is None else include_backbone):
             refuse_local_backbone(self.config.backbone)

@@ -6,21 +6,13 @@ C of the integration branch and M of the temporal encoder. Token tensors keep th
 """
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import (
-    AutoTokenizer,
-    CLIPTextConfig,
-    CLIPTextModelWithProjection,
-    CLIPTokenizer,
-    CLIPVisionModel,
-    PreTrainedModel,
-)
+from transformers import CLIPVisionModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -30,9 +22,9 @@ from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs, logging
 from transformers.utils.generic import can_return_tuple
 
-from .checkpoint_dist import Backbone, select_weights
 from .configuration_dist import DiSTConfig
 from .frozen_backbone_dist import FrozenBackboneModel
+from .text_head_dist import DiSTTextClassifier, TextHeadMixin, check_zero_shot_weight, no_autocast
 
 
 logger = logging.get_logger(__name__)
@@ -102,6 +94,39 @@ class DiSTVideoClassifierOutput(ModelOutput):
     video_attentions: tuple[torch.FloatTensor, ...] | None = None
 
 
+class HiddenStateCollector:
+    """
+    The hidden states that `output_hidden_states` asks for: all, none, or those at one or more indices, with `None` in the
+    place of the others.
+    """
+
+    def __init__(self, output_hidden_states: bool | int | list[int] | None, count: int):
+        if isinstance(output_hidden_states, bool) or output_hidden_states is None:
+            self.selected = set(range(count)) if output_hidden_states else None
+        else:
+            indices = [output_hidden_states] if isinstance(output_hidden_states, int) else output_hidden_states
+            self.selected = {index % count for index in indices if -count <= index < count}
+        self.collected = ()
+
+    def add(self, hidden_states: torch.Tensor):
+        if self.selected is not None:
+            self.collected += (hidden_states if len(self.collected) in self.selected else None,)
+
+    def to_tuple(self) -> tuple[torch.Tensor | None, ...] | None:
+        return None if self.selected is None else self.collected
+
+
+def cast_for(module: nn.Module, hidden_states: torch.Tensor) -> torch.Tensor:
+    """
+    Cast what a module reads from the spatial encoder, which may be held in a lower precision, to the module's own. Under
+    autocast nothing needs to be done.
+    """
+    device_type = hidden_states.device.type
+    if device_type != "meta" and torch.is_autocast_enabled(device_type):
+        return hidden_states
+    return hidden_states.to(module.weight.dtype)
+
+
 class DiSTMLP(nn.Module):
     """Linear, activation, linear."""
 
@@ -133,6 +158,25 @@ class DiSTTemporalMLP(nn.Module):
         # (B, S, 1 + N, channels) -> (B, channels, S, 1 + N): an image of frames by tokens, in channels-last memory
         hidden_states = self.temporal_conv(self.fc1(hidden_states).permute(0, 3, 1, 2))
         return self.fc2(self.activation_fn(hidden_states.permute(0, 2, 3, 1)))
+
+
+class DiSTTemporalStem(nn.Conv3d):
+    """The temporal encoder's first layer: tubelets of several frames by one patch, overlapping in time."""
+
+    def __init__(self, config: DiSTConfig):
+        kernel_size, patch_size = config.temporal_stem_kernel_size, config.vision_config.patch_size
+        super().__init__(
+            3,
+            config.temporal_dim,
+            kernel_size=(kernel_size, patch_size, patch_size),
+            stride=(1, patch_size, patch_size),
+            padding=(kernel_size // 2, 0, 0),
+        )
+
+    def forward(self, pixel_values_videos: torch.Tensor) -> torch.Tensor:
+        # (B, T, 3, H, W) -> (B, M, T, height, width) -> (B, T, N, M)
+        hidden_states = super().forward(pixel_values_videos.to(self.weight.dtype).transpose(1, 2))
+        return hidden_states.flatten(3).permute(0, 2, 3, 1).contiguous()
 
 
 class DiSTTemporalBlock(nn.Module):
@@ -207,7 +251,8 @@ class DiSTLayer(GradientCheckpointingLayer):
         """
         temporal_hidden_states = self.temporal_block(temporal_hidden_states, grid_size)
 
-        hidden_states = self.input_projection(spatial_hidden_states).unflatten(0, (-1, self.num_spatial_frames))
+        hidden_states = self.input_projection(cast_for(self.input_projection, spatial_hidden_states))
+        hidden_states = hidden_states.unflatten(0, (-1, self.num_spatial_frames))
         if integration_hidden_states is not None:
             hidden_states = hidden_states + integration_hidden_states
 
@@ -359,50 +404,10 @@ class DiSTPooling(nn.Module):
             frame_attentions += (frame_attn_weights,)
             video_attentions += (video_attn_weights,)
 
-        class_tokens = self.class_token_projection(spatial_class_tokens)
+        class_tokens = self.class_token_projection(cast_for(self.class_token_projection, spatial_class_tokens))
         class_tokens = class_tokens.unflatten(0, (batch_size, -1)).mean(dim=1)
         video_embeds = self.projection(self.layernorm(video_token.squeeze(1) + class_tokens))
         return video_embeds, frame_attentions, video_attentions
-
-
-class DiSTTextClassifier(nn.Module):
-    """
-    The paper's head: the cosine between a video embedding and the text embedding of each class name, scaled. Frozen,
-    hence buffers. Loaded and computed in float32 whatever the model's precision, since CLIP's scale of 100 would leave
-    bfloat16 steps of a whole 0.1 between two logits.
-
-    With a `zero_shot_weight` in the configuration, be it 0, CLIP's visual projection is part of the head: it makes image
-    embeddings of what CLIP gives for single frames.
-    """
-
-    def __init__(self, config: DiSTConfig):
-        super().__init__()
-        self.class_embeds = nn.Buffer(torch.empty(config.num_labels, config.projection_dim, dtype=torch.float32))
-        self.logit_scale = nn.Buffer(torch.tensor(config.logit_scale_init_value, dtype=torch.float32))
-        self.register_buffer("visual_projection", None)
-        if config.zero_shot_weight is not None:
-            shape = (config.projection_dim, config.vision_config.hidden_size)
-            self.visual_projection = torch.empty(shape, dtype=torch.float32)
-
-    def forward(self, embeds: torch.Tensor, class_embeds: torch.Tensor | None = None) -> torch.Tensor:
-        """From embeddings (…, projection_dim) to logits (…, labels), of other classes than the head's if given."""
-        class_embeds = self.class_embeds if class_embeds is None else class_embeds
-        with _no_autocast(embeds.device):
-            embeds = nn.functional.normalize(embeds.float(), dim=-1)
-            class_embeds = nn.functional.normalize(class_embeds.float(), dim=-1)
-            return self.logit_scale.float().exp() * (embeds @ class_embeds.T)
-
-    def classify_frames(
-        self, spatial_pooler_output: torch.Tensor, class_embeds: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """CLIP's own logits: from (B, S, D) to the mean over the frames, (B, labels)."""
-        with _no_autocast(spatial_pooler_output.device):
-            frame_embeds = nn.functional.linear(spatial_pooler_output.float(), self.visual_projection.float())
-        return self(frame_embeds, class_embeds).mean(dim=1)
-
-
-def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    return contextlib.nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 class InPlaceQuickGELU(nn.Module):
@@ -484,13 +489,7 @@ class DiSTModel(DiSTPreTrainedModel):
 
     def __init__(self, config: DiSTConfig):
         super().__init__(config)
-        self.temporal_stem = nn.Conv3d(
-            3,
-            config.temporal_dim,
-            kernel_size=(config.temporal_stem_kernel_size, *(config.vision_config.patch_size,) * 2),
-            stride=(1, *(config.vision_config.patch_size,) * 2),
-            padding=(config.temporal_stem_kernel_size // 2, 0, 0),
-        )
+        self.temporal_stem = DiSTTemporalStem(config)
         self.layers = nn.ModuleList([DiSTLayer(config, layer_idx) for layer_idx in range(config.num_hidden_layers)])
         self.pooling = DiSTPooling(config)
         # After the branches, because gradient checkpointing asks the first layer it meets, and this one is frozen.
@@ -507,7 +506,10 @@ class DiSTModel(DiSTPreTrainedModel):
             self.spatial_encoder.eval()
         return self
 
-    def _check_input(self, pixel_values_videos: torch.Tensor, interpolate_pos_encoding: bool, num_axes: int = 5):
+    def _check_input(
+        self, pixel_values_videos: torch.Tensor, interpolate_pos_encoding: bool, num_axes: int = 5
+    ) -> tuple[int, int]:
+        """Check the shape, and return how many patches a frame has in height and width."""
         size, patch_size = self.config.vision_config.image_size, self.config.vision_config.patch_size
         batch = "batch" if num_axes == 5 else "batch, views"
         expected = f"({batch}, {self.config.num_frames}, 3, {size}, {size})"
@@ -524,6 +526,34 @@ class DiSTModel(DiSTPreTrainedModel):
         if not fits:
             hint = "" if interpolate_pos_encoding else " Other sizes need `interpolate_pos_encoding=True`."
             raise ValueError(f"`pixel_values_videos` must have shape {expected}, got {shape}.{hint}")
+        return shape[-2] // patch_size, shape[-1] // patch_size
+
+    def _check_frozen(self):
+        if not (self.training and self.config.freeze_backbone):
+            return
+        if any(parameter.requires_grad for parameter in self.spatial_encoder.parameters()):
+            raise ValueError(
+                "Parameters in the frozen spatial encoder require gradients and would get none. Call "
+                "`unfreeze_backbone()` to train it or adapters in it."
+            )
+
+    def _encode(self, module: nn.Module, *args, **kwargs) -> torch.Tensor:
+        """
+        Run a module of the spatial encoder. If that is frozen, no gradient is recorded, and one in half precision computes
+        in it: autocast would cast its weights to float32 and back in every step.
+        """
+        if not self.config.freeze_backbone:
+            return module(*args, **kwargs)
+        is_half = self.spatial_encoder.dtype in (torch.bfloat16, torch.float16)
+        with torch.no_grad(), no_autocast(args[0].device) if is_half else contextlib.nullcontext():
+            return module(*args, **kwargs)
+
+    def _pool_frames(self, spatial_hidden_states: torch.Tensor, **kwargs) -> torch.Tensor:
+        """CLIP's own pooled output of each frame, (B, S, D), from the last selected layer's output."""
+        for encoder_layer in self.spatial_encoder.encoder.layers[self.config.selected_layers[-1] + 1 :]:
+            spatial_hidden_states = self._encode(encoder_layer, spatial_hidden_states, None, **kwargs)
+        pooler_output = self._encode(self.spatial_encoder.post_layernorm, spatial_hidden_states[:, 0])
+        return pooler_output.unflatten(0, (-1, self.config.num_spatial_frames))
 
     @can_return_tuple
     def forward(
@@ -556,99 +586,54 @@ class DiSTModel(DiSTPreTrainedModel):
         Raises:
             ValueError: If the shape of `pixel_values_videos` does not fit the configuration.
         """
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        if output_attentions is None:
-            output_attentions = self.config.output_attentions
-        self._check_input(pixel_values_videos, interpolate_pos_encoding)
         config, encoder = self.config, self.spatial_encoder
-        if self.training and config.freeze_backbone and any(p.requires_grad for p in encoder.parameters()):
-            raise ValueError(
-                "Parameters in the frozen spatial encoder require gradients and would get none. Call "
-                "`unfreeze_backbone()` to train it, or adapters in it."
-            )
-        frozen = torch.no_grad if config.freeze_backbone else contextlib.nullcontext
-        own_precision = self._encoder_precision(pixel_values_videos.device.type)
-        patch_size = config.vision_config.patch_size
-        grid_size = (pixel_values_videos.shape[3] // patch_size, pixel_values_videos.shape[4] // patch_size)
+        if output_hidden_states is None:
+            output_hidden_states = config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = config.output_attentions
+        grid_size = self._check_input(pixel_values_videos, interpolate_pos_encoding)
+        self._check_frozen()
+        all_hidden_states = HiddenStateCollector(output_hidden_states, len(self.layers))
+        all_temporal_hidden_states = HiddenStateCollector(output_hidden_states, len(self.layers) + 1)
 
         # Only frames 0, α, 2α, … go through the spatial encoder: (B, T, 3, H, W) -> (B * S, 3, H, W)
         spatial_frames = pixel_values_videos[:, :: config.spatial_frame_stride].flatten(0, 1)
-        with frozen(), own_precision():
-            spatial_hidden_states = encoder.embeddings(
-                spatial_frames, interpolate_pos_encoding=interpolate_pos_encoding
-            )
-            spatial_hidden_states = encoder.pre_layrnorm(spatial_hidden_states)
-
-        # (B, T, 3, H, W) -> (B, M, T, h, w) -> (B, T, N, M)
-        frames = pixel_values_videos.to(self.temporal_stem.weight.dtype).transpose(1, 2)
-        temporal_hidden_states = self.temporal_stem(frames).flatten(3).permute(0, 2, 3, 1).contiguous()
-
-        wanted = _wanted_indices(output_hidden_states, len(self.layers))
-        all_hidden_states, all_temporal_hidden_states = (), ()
-        if wanted is not None:
-            wanted_temporal = _wanted_indices(output_hidden_states, len(self.layers) + 1)
-            all_temporal_hidden_states += (temporal_hidden_states if 0 in wanted_temporal else None,)
+        spatial_hidden_states = self._encode(
+            encoder.embeddings, spatial_frames, interpolate_pos_encoding=interpolate_pos_encoding
+        )
+        spatial_hidden_states = self._encode(encoder.pre_layrnorm, spatial_hidden_states)
+        temporal_hidden_states = self.temporal_stem(pixel_values_videos)
+        all_temporal_hidden_states.add(temporal_hidden_states)
 
         # The two encoders advance together, so that no layer's features outlive their use.
         integration_hidden_states = None
         for encoder_idx, encoder_layer in enumerate(encoder.encoder.layers[: config.selected_layers[-1] + 1]):
-            with frozen(), own_precision():
-                spatial_hidden_states = encoder_layer(spatial_hidden_states, None, **kwargs)
+            spatial_hidden_states = self._encode(encoder_layer, spatial_hidden_states, None, **kwargs)
             if encoder_idx not in config.selected_layers:
                 continue
-            layer_idx = config.selected_layers.index(encoder_idx)
-            features = self._to_branch_dtype(spatial_hidden_states)
-            (
-                integration_hidden_states,
-                integration_inputs,
-                temporal_output,
-                temporal_hidden_states,
-            ) = self.layers[layer_idx](temporal_hidden_states, features, integration_hidden_states, grid_size)
-            if wanted is not None:
-                all_hidden_states += (integration_hidden_states if layer_idx in wanted else None,)
-                all_temporal_hidden_states += (temporal_output if layer_idx + 1 in wanted_temporal else None,)
+            layer = self.layers[config.selected_layers.index(encoder_idx)]
+            integration_hidden_states, integration_inputs, temporal_output, temporal_hidden_states = layer(
+                temporal_hidden_states, spatial_hidden_states, integration_hidden_states, grid_size
+            )
+            all_hidden_states.add(integration_hidden_states)
+            all_temporal_hidden_states.add(temporal_output)
 
         last_hidden_state = integration_hidden_states + integration_inputs
         video_embeds, attentions, video_attentions = self.pooling(
-            last_hidden_state.flatten(0, 1), features[:, 0], output_attentions=output_attentions, **kwargs
+            last_hidden_state.flatten(0, 1), spatial_hidden_states[:, 0], output_attentions=output_attentions, **kwargs
         )
-        spatial_pooler_output = None
-        if output_spatial_pooler:
-            with frozen(), own_precision():
-                for encoder_layer in encoder.encoder.layers[config.selected_layers[-1] + 1 :]:
-                    spatial_hidden_states = encoder_layer(spatial_hidden_states, None, **kwargs)
-                spatial_pooler_output = encoder.post_layernorm(spatial_hidden_states[:, 0])
-            # (B * S, D) -> (B, S, D)
-            spatial_pooler_output = spatial_pooler_output.unflatten(0, (-1, config.num_spatial_frames))
-
         return DiSTModelOutput(
             video_embeds=video_embeds,
             last_hidden_state=last_hidden_state,
             temporal_last_hidden_state=temporal_output,
-            hidden_states=None if wanted is None else all_hidden_states,
-            temporal_hidden_states=None if wanted is None else all_temporal_hidden_states,
+            hidden_states=all_hidden_states.to_tuple(),
+            temporal_hidden_states=all_temporal_hidden_states.to_tuple(),
             attentions=attentions if output_attentions else None,
             video_attentions=video_attentions if output_attentions else None,
-            spatial_pooler_output=spatial_pooler_output,
+            spatial_pooler_output=self._pool_frames(spatial_hidden_states, **kwargs)
+            if output_spatial_pooler
+            else None,
         )
-
-    def _encoder_precision(self, device_type: str) -> Callable[[], contextlib.AbstractContextManager]:
-        """
-        A frozen encoder that is held in half precision computes in it: autocast would cast its weights to float32 and
-        back at every step.
-        """
-        is_half = self.config.freeze_backbone and self.spatial_encoder.dtype in (torch.bfloat16, torch.float16)
-        if not is_half or device_type == "meta" or not torch.is_autocast_enabled(device_type):
-            return contextlib.nullcontext
-        return functools.partial(torch.autocast, device_type, enabled=False)
-
-    def _to_branch_dtype(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """The spatial encoder may be held in a lower precision than the branches; autocast sees to it itself."""
-        device_type = hidden_states.device.type
-        if device_type != "meta" and torch.is_autocast_enabled(device_type):
-            return hidden_states
-        return hidden_states.to(self.temporal_stem.weight.dtype)
 
     @can_return_tuple
     def get_video_features(
@@ -684,51 +669,7 @@ def _wanted_indices(output_hidden_states: bool | int | list[int] | None, count: 
     return {index % count for index in selected if -count <= index < count}
 
 
-def _clean_class_names(class_names: list[str]) -> list[str]:
-    """The names stripped of spaces and quotes, as the paper's are."""
-    given = [class_names] if isinstance(class_names, str) else list(class_names)
-    class_names = [name.strip().strip('"') if isinstance(name, str) else "" for name in given]
-    if not class_names or not all(class_names):
-        raise ValueError(f"`class_names` must be one or more strings that are not empty, got {given[:8]}.")
-    return class_names
-
-
-def _check_zero_shot_weight(zero_shot_weight: float):
-    if not 0 <= zero_shot_weight <= 1:
-        raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1, got {zero_shot_weight}.")
-
-
-def _load_tokenizer(source: str | os.PathLike, download_kwargs: dict) -> Callable:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **download_kwargs)
-    except (OSError, ValueError) as error:
-        # A `vocab.json` and a `merges.txt` alone do not say that they are CLIP's.
-        try:
-            tokenizer = CLIPTokenizer.from_pretrained(source, **download_kwargs)
-        except Exception:  # whatever the tokenizers library finds wrong with a file
-            raise error from None
-    # Where it finds no files, the library makes a tokenizer without words, to which all names are the same.
-    if len(tokenizer) <= len(tokenizer.all_special_ids):
-        raise OSError(
-            f"{source} holds no tokenizer, or it cannot be reached. Pass `tokenizer=<folder or Hub id>` of CLIP's."
-        )
-    return tokenizer
-
-
-def _embed_texts(texts: list[str], text_model: CLIPTextModelWithProjection, tokenizer: Callable) -> torch.Tensor:
-    max_length = text_model.config.max_position_embeddings
-    input_ids = tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]
-    if input_ids.shape[1] > max_length:
-        lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
-        raise ValueError(
-            f"A class name may have {max_length} tokens, and {texts[lengths.index(max(lengths))]!r} has {max(lengths)}."
-        )
-    # The padding comes after the token that CLIP reads, and its attention is causal: no mask is needed.
-    batches = input_ids.to(text_model.device).split(256)
-    return torch.cat([text_model(input_ids=batch).text_embeds.float() for batch in batches])
-
-
-class DiSTForVideoClassification(DiSTPreTrainedModel):
+class DiSTForVideoClassification(TextHeadMixin, DiSTPreTrainedModel):
     """
     [`DiSTModel`] with a classifier: the cosines with the class names' text embeddings (`head_type="text"`, the paper's),
     or a linear layer (`head_type="linear"`).
@@ -746,11 +687,6 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
             self.classifier = nn.Linear(config.projection_dim, config.num_labels)
         self.post_init()
         self._mark_tunable()
-
-    @classmethod
-    def _is_optional(cls, name: str) -> bool:
-        # A new head can be trained or made of class names; CLIP's visual projection cannot.
-        return super()._is_optional(name) and not name.endswith("visual_projection")
 
     @classmethod
     def from_backbone(cls, backbone: str | os.PathLike, *, class_names: list[str] | None = None, **kwargs):
@@ -771,247 +707,6 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
     ) -> BaseModelOutputWithPooling | tuple:
         """As [`DiSTModel.get_video_features`]."""
         return self.dist.get_video_features(pixel_values_videos, **kwargs)
-
-    @property
-    def zero_shot_weight(self) -> float:
-        """The share of CLIP's own frame logits in the logits; see [`~DiSTForVideoClassification.set_zero_shot_weight`]."""
-        if self.config.head_type != "text":
-            return 0.0
-        return self.config.zero_shot_weight or 0.0
-
-    @torch.no_grad()
-    def set_class_names(
-        self,
-        class_names: list[str],
-        class_embeds: torch.FloatTensor | None = None,
-        text_model: CLIPTextModelWithProjection | str | os.PathLike | None = None,
-        tokenizer=None,
-        prompt_templates: str | list[str] | None = None,
-        zero_shot_weight: float | None = None,
-        **download_kwargs,
-    ):
-        """
-        Makes the text head classify into the given classes, and writes their names into `config.id2label`. The names are
-        embedded as they are, stripped of quotes, without a prompt template, as in the paper.
-
-        Args:
-            class_names (`list[str]`):
-                One name per class, in the order of the labels; none twice.
-            class_embeds (`torch.FloatTensor` of shape `(len(class_names), projection_dim)`, *optional*):
-                The classes' text embeddings, instead of computing them.
-            text_model (`CLIPTextModelWithProjection`, `str` or `os.PathLike`, *optional*):
-                CLIP's text encoder, or where to load it from. Defaults to the backbone's repository.
-            tokenizer (tokenizer, `str` or `os.PathLike`, *optional*):
-                Its tokenizer, or where to load it from. Defaults to where the text encoder comes from.
-            prompt_templates (`str` or `list[str]`, *optional*):
-                Sentences to put each name into, in place of their `{}`. A class is the mean of its normalized sentences,
-                normalized again, as CLIP does it.
-            zero_shot_weight (`float`, *optional*):
-                For classes that the model was not trained on: goes to
-                [`~DiSTForVideoClassification.set_zero_shot_weight`]. The paper has 0.5.
-            download_kwargs:
-                `revision`, `token`, `cache_dir`, `local_files_only`, … for loading from the backbone's repository or from
-                where `text_model` and `tokenizer` say.
-
-        Raises:
-            ValueError: If the head is linear, the names are not distinct strings, or the embeddings, the templates or the
-                weight do not fit.
-            OSError: If the text encoder, the tokenizer or the visual projection cannot be loaded.
-        """
-        self._check_text_head("`set_class_names`")
-        class_names = _clean_class_names(class_names)
-        doubles = sorted({name for name in class_names if class_names.count(name) > 1})
-        if doubles:
-            raise ValueError(f"`class_names` must differ from each other; more than once came {doubles[:8]}.")
-
-        if class_embeds is None:
-            class_embeds = self.embed_class_names(
-                class_names, text_model, tokenizer, prompt_templates, **download_kwargs
-            )
-        elif prompt_templates is not None:
-            raise ValueError("`prompt_templates` have no effect on given `class_embeds`. Leave one of the two out.")
-        expected = (len(class_names), self.config.projection_dim)
-        if tuple(class_embeds.shape) != expected:
-            raise ValueError(
-                f"`class_embeds` must have shape (number of classes, projection_dim) = {expected}, got "
-                f"{tuple(class_embeds.shape)}."
-            )
-        if zero_shot_weight is not None:
-            self.set_zero_shot_weight(zero_shot_weight, **download_kwargs)
-        self.classifier.class_embeds = class_embeds.detach().clone().to(self.classifier.class_embeds)
-        self.config.id2label = dict(enumerate(class_names))
-        self.config.label2id = {name: index for index, name in enumerate(class_names)}
-        self.num_labels = self.config.num_labels
-
-    @torch.no_grad()
-    def set_zero_shot_weight(
-        self, zero_shot_weight: float, visual_projection: torch.FloatTensor | None = None, **download_kwargs
-    ):
-        """
-        Makes the logits the average of the model's own and of those that CLIP gives for the single frames, as the paper
-        does for classes that the model was not trained on. The weight stands in `config.zero_shot_weight` and CLIP's
-        visual projection in the head from then on; both are saved with it.
-
-        Args:
-            zero_shot_weight (`float`):
-                The share of CLIP's logits, from 0 to 1. With 0 they are not computed, `forward` costs what it did, and no
-                projection is loaded: where the head holds none, `config.zero_shot_weight` is `None`.
-            visual_projection (`torch.FloatTensor` of shape `(projection_dim, vision_config.hidden_size)`, *optional*):
-                CLIP's visual projection. Defaults to the one that the head holds, then to that of the backbone's
-                repository.
-            download_kwargs:
-                `revision`, `token`, `cache_dir`, `local_files_only`, … for loading it from there.
-
-        Raises:
-            ValueError: If the weight or the projection does not fit, or no repository has one.
-            OSError: If it cannot be loaded.
-        """
-        self._check_text_head("`zero_shot_weight`")
-        _check_zero_shot_weight(zero_shot_weight)
-        if visual_projection is None:
-            visual_projection = self.classifier.visual_projection
-        if visual_projection is None and zero_shot_weight == 0:
-            self.config.zero_shot_weight = None  # with a number, a checkpoint has to hold the projection
-            return
-        if visual_projection is None:
-            visual_projection = self._read_visual_projection(download_kwargs)
-        self._set_visual_projection(visual_projection)
-        self.config.zero_shot_weight = float(zero_shot_weight)
-
-    @torch.no_grad()
-    def load_visual_projection(self, **download_kwargs):
-        """
-        Loads CLIP's visual projection from the backbone's repository into the head, unless that holds it already, so that
-        `forward` takes any `zero_shot_weight`. The weight in the configuration stays what it is, 0 if there was none.
-
-        Args:
-            download_kwargs:
-                `revision`, `token`, `cache_dir`, `local_files_only`, ….
-
-        Raises:
-            ValueError: If the head is linear, or no repository has a projection that fits.
-            OSError: If it cannot be loaded.
-        """
-        self._check_text_head("`load_visual_projection`")
-        if self.classifier.visual_projection is None:
-            self._set_visual_projection(self._read_visual_projection(download_kwargs))
-            self.config.zero_shot_weight = self.zero_shot_weight
-
-    def _set_visual_projection(self, visual_projection: torch.Tensor):
-        expected = (self.config.projection_dim, self.config.vision_config.hidden_size)
-        if tuple(visual_projection.shape) != expected:
-            raise ValueError(
-                "CLIP's visual projection must have shape (projection_dim, vision_config.hidden_size) = "
-                f"{expected}, got {tuple(visual_projection.shape)}."
-            )
-        self.classifier.visual_projection = visual_projection.detach().clone().to(self.classifier.class_embeds)
-
-    def _read_visual_projection(self, download_kwargs: dict) -> torch.Tensor:
-        source = self.config.backbone
-        if source is None:
-            raise ValueError(
-                "This model names no backbone to load CLIP's visual projection from. Pass it to "
-                "`set_zero_shot_weight` as `visual_projection`, or use `zero_shot_weight=0`."
-            )
-        visual_projection = Backbone.read(source, **self._at_backbone_revision(download_kwargs)).visual_projection
-        if visual_projection is None:
-            raise ValueError(
-                f"`{source}` holds no visual projection; it is not a whole CLIP. Pass that of the whole one to "
-                "`set_zero_shot_weight` as `visual_projection`, or use `zero_shot_weight=0`."
-            )
-        return visual_projection
-
-    def _check_text_head(self, what: str):
-        if self.config.head_type != "text":
-            raise ValueError(f'{what} needs the text head; this model has `head_type="{self.config.head_type}"`.')
-
-    def _at_backbone_revision(self, download_kwargs: dict) -> dict:
-        if os.path.isdir(self.config.backbone):
-            return download_kwargs
-        return {"revision": self.config.backbone_revision, **download_kwargs}
-
-    def load_text_encoder(
-        self,
-        text_model: CLIPTextModelWithProjection | str | os.PathLike | None = None,
-        tokenizer=None,
-        **download_kwargs,
-    ) -> tuple[CLIPTextModelWithProjection, Callable]:
-        """
-        CLIP's text encoder and its tokenizer, to give to [`~DiSTForVideoClassification.embed_class_names`] repeatedly.
-
-        Args:
-            text_model, tokenizer, download_kwargs:
-                As in [`~DiSTForVideoClassification.set_class_names`].
-
-        Raises:
-            ValueError: If the model names no backbone, or that has no text encoder.
-            OSError: If they cannot be loaded.
-        """
-        tokenizer_kwargs = download_kwargs
-        if not isinstance(text_model, PreTrainedModel):
-            source = text_model or self.config.backbone
-            if source is None:
-                raise ValueError(
-                    "This model names no backbone to load CLIP's text encoder from. Pass `text_model=<folder or Hub id>`, "
-                    "or `class_embeds`."
-                )
-            if text_model is None:
-                download_kwargs = self._at_backbone_revision(download_kwargs)
-            if tokenizer is None:
-                tokenizer, tokenizer_kwargs = source, download_kwargs
-            text_config = CLIPTextConfig.from_pretrained(source, **download_kwargs)
-            tensors = Backbone.read(source, **download_kwargs).tensors
-            if "text_projection.weight" in tensors:
-                text_config.projection_dim = len(tensors["text_projection.weight"])
-            tensors = select_weights(tensors, source, CLIPTextModelWithProjection, text_config)
-            text_model = CLIPTextModelWithProjection(text_config).eval()
-            text_model.load_state_dict(tensors)
-        if tokenizer is None:
-            raise ValueError("`tokenizer` must be given along with a `text_model` that is already loaded.")
-        if isinstance(tokenizer, (str, os.PathLike)):
-            tokenizer = _load_tokenizer(tokenizer, tokenizer_kwargs)
-        return text_model, tokenizer
-
-    @torch.no_grad()
-    def embed_class_names(
-        self,
-        class_names: list[str],
-        text_model: CLIPTextModelWithProjection | str | os.PathLike | None = None,
-        tokenizer=None,
-        prompt_templates: str | list[str] | None = None,
-        **download_kwargs,
-    ) -> torch.FloatTensor:
-        """
-        The text embeddings of class names, which `forward` takes as `class_embeds`, without changing the head.
-
-        Args:
-            class_names (`list[str]`):
-                One name per class.
-            text_model, tokenizer, prompt_templates, download_kwargs:
-                As in [`~DiSTForVideoClassification.set_class_names`].
-
-        Returns:
-            `torch.FloatTensor` of shape `(len(class_names), projection_dim)`, normalized with `prompt_templates` only.
-
-        Raises:
-            ValueError: If the names are not strings, or one is too long, or the templates do not fit.
-            OSError: If the text encoder or the tokenizer cannot be loaded.
-        """
-        class_names = _clean_class_names(class_names)
-        if prompt_templates is not None:
-            prompt_templates = [prompt_templates] if isinstance(prompt_templates, str) else list(prompt_templates)
-            if not prompt_templates or not all(isinstance(t, str) and "{}" in t for t in prompt_templates):
-                raise ValueError(
-                    "`prompt_templates` must be one or more strings with `{}` where the class name goes, got "
-                    f"{prompt_templates[:8]}."
-                )
-        text_model, tokenizer = self.load_text_encoder(text_model, tokenizer, **download_kwargs)
-        if prompt_templates is None:
-            return _embed_texts(class_names, text_model, tokenizer)
-        prompts = [template.replace("{}", name) for name in class_names for template in prompt_templates]
-        embeds = nn.functional.normalize(_embed_texts(prompts, text_model, tokenizer), dim=-1)
-        embeds = embeds.unflatten(0, (len(class_names), len(prompt_templates))).mean(dim=1)
-        return nn.functional.normalize(embeds, dim=-1)
 
     @can_return_tuple
     def forward(
@@ -1055,7 +750,7 @@ class DiSTForVideoClassification(DiSTPreTrainedModel):
         if class_embeds is not None or zero_shot_weight is not None:
             self._check_text_head("`class_embeds` or `zero_shot_weight`")
         zero_shot_weight = self.zero_shot_weight if zero_shot_weight is None else zero_shot_weight
-        _check_zero_shot_weight(zero_shot_weight)
+        check_zero_shot_weight(zero_shot_weight)
         if zero_shot_weight > 0 and self.classifier.visual_projection is None:
             raise ValueError(
                 f"`zero_shot_weight={zero_shot_weight}` needs CLIP's visual projection, which this model has not loaded. "

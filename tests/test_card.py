@@ -58,7 +58,7 @@ def test_authors_figures_are_named_as_theirs():
     figures = {"top1": 0.836, "protocol": {"dataset": "k400"}}
     card = card_of(authors_metrics=figures, metrics={"top1": 0.8, "protocol": {"dataset": "/data/videos"}})
     theirs, own = card.text.split("### The authors' figures")[1], card.text.split("### The authors' figures")[0]
-    assert "83.6" in theirs and "83.6" not in own and "stands apart from them" in theirs
+    assert "83.6" in theirs and "83.6" not in own and "are listed separately above" in theirs
     assert "80.0" in own and "/data" not in card.content
     sources = {result.dataset_type: result.source_name for result in card.data.eval_results}
     assert sources == {"kinetics-400": "The authors' figures (DiST, ICCV 2023)", "unknown": None}
@@ -142,16 +142,16 @@ def test_figures_of_shuffled_frames_stay_out_of_the_model_index():
 def test_card_says_whose_weights_the_backbone_has():
     config = DiSTConfig(backbone="org/clip", backbone_fingerprint="0" * 32)
     for text in (card_of(config).text, card_of(config, holds_backbone=True).text):
-        assert "a frozen CLIP vision encoder ([org/clip]" in text and "alone are trained" in text
+        assert "a frozen CLIP vision encoder ([org/clip]" in text and "only the last two are trained" in text
         assert "differ" not in text
     config = DiSTConfig(backbone="org/clip", backbone_fingerprint=None)
     assert "differ" not in card_of(config).text
     text = card_of(config, holds_backbone=True).text
-    assert "they differ from those of [org/clip]" in text and "text encoder and visual projection" in text
+    assert "They differ from those of [org/clip]" in text and "text encoder and visual projection" in text
     config.freeze_backbone = False
     text = card_of(config, holds_backbone=True).text
-    assert "a CLIP vision encoder, and beside it" in text and "alone are trained" not in text
-    assert "trained together with it" in text and "they differ from those of" in text
+    assert "a CLIP vision encoder, a lightweight" in text and "only the last two are trained" not in text
+    assert "all three are trained together" in text and "They differ from those of" in text
 
 
 def test_card_has_the_recipe_and_nothing_else():
@@ -185,7 +185,7 @@ def test_card_follows_the_head():
     text = card_of(DiSTConfig(backbone=None)).text
     assert text.count('text_model="openai/clip-vit-base-patch16"') == 2
     assert "zero_shot_weight=0.5" not in text and "zero_shot_weight=0)" in text  # there is no projection to be had
-    text = card_of(DiSTConfig(backbone=None, zero_shot_weight=0.5)).text
+    text = card_of(DiSTConfig(backbone=None, has_visual_projection=True, zero_shot_weight=0.5)).text
     assert "zero_shot_weight=0.5" in text and "zero_shot_weight=0)" not in text
     vision_config = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 12}
     text = card_of(DiSTConfig(backbone=None, vision_config=vision_config)).text

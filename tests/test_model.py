@@ -569,7 +569,7 @@ def test_set_class_names_changes_head_and_labels():
         (["a", ""], None, "not empty"),
         (["a", '""'], None, "not empty"),
         (["a", 3], None, "strings that are not empty"),
-        (["a", "b", "a"], None, r"more than once came \['a'\]"),
+        (["a", "b", "a"], None, r"more than once: \['a'\]"),
         (["a", "b"], torch.zeros(2, 5), r"\(2, 24\), got \(2, 5\)"),
         (["a", "b"], torch.zeros(3, 24), r"\(2, 24\), got \(3, 24\)"),
         (["a", "b"], None, "names no backbone"),

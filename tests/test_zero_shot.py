@@ -196,7 +196,8 @@ def test_weight_and_projection_survive_disk(model, tmp_path, pixel_values, log):
 
 def test_without_it_nothing_of_it_is_saved(model, tmp_path):
     model.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["zero_shot_weight"] is None
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["zero_shot_weight"] == 0 and config["has_visual_projection"] is False
     assert "classifier.visual_projection" not in load_file(tmp_path / "model.safetensors")
 
 
@@ -236,6 +237,10 @@ def test_projection_that_cannot_be_had_is_named(model, tiny_clip, tmp_path):
 
 def test_weight_for_a_checkpoint_without_the_projection_is_refused(tiny_dist):
     with pytest.raises(ValueError, match="lacks 1 of the weights.*visual_projection"):
+        DiSTForVideoClassification.from_pretrained(tiny_dist, zero_shot_weight=0.5, has_visual_projection=True)
+    with pytest.raises(
+        ValueError, match="`zero_shot_weight=0.5` needs .*visual projection.*`model.set_zero_shot_weight`"
+    ):
         DiSTForVideoClassification.from_pretrained(tiny_dist, zero_shot_weight=0.5)
 
 
@@ -244,7 +249,7 @@ def test_weight_of_0_needs_no_projection(model, tmp_path, pixel_values):
     model.config.backbone = None
     model.set_zero_shot_weight(0)
     model.set_class_names(list("abc"), class_embeds=model.classifier.class_embeds, zero_shot_weight=0)
-    assert model.classifier.visual_projection is None and model.config.zero_shot_weight is None
+    assert model.classifier.visual_projection is None and not model.config.has_visual_projection
     model.save_pretrained(tmp_path)
     assert torch.equal(DiSTForVideoClassification.from_pretrained(tmp_path)(pixel_values).logits, expected)
     with pytest.raises(ValueError, match="names no backbone"):
@@ -254,7 +259,7 @@ def test_weight_of_0_needs_no_projection(model, tmp_path, pixel_values):
 def test_weight_of_0_keeps_a_projection_that_is_there(model, pixel_values):
     model.set_zero_shot_weight(0.5)
     model.set_zero_shot_weight(0)
-    assert model.config.zero_shot_weight == 0
+    assert model.config.zero_shot_weight == 0 and model.config.has_visual_projection
     assert not torch.equal(model(pixel_values, zero_shot_weight=0.5).logits, model(pixel_values).logits)
 
 
@@ -387,7 +392,7 @@ def test_pipeline_goes_by_the_models_own_weight_if_that_is_not_0(tiny_dist, vide
     processor = AutoVideoProcessor.from_pretrained(tiny_dist)
     classifier = pipeline(TASK, model=model, video_processor=processor, candidate_labels=LABELS)
     for own, expected in ((None, 0.5), (0, 0.5), (0.2, 0.2), (1, 1)):
-        model.config.zero_shot_weight = None
+        model.config.zero_shot_weight = 0.0
         if own is not None:
             model.set_zero_shot_weight(own)
         assert classifier(video) == classifier(video, zero_shot_weight=expected)

@@ -1,9 +1,10 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""The model card: what the configuration, the metrics and the training settings say, in words."""
+"""The model card, rendered from the configuration, the metrics and the training settings."""
 
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -16,7 +17,7 @@ from ..video_processing_dist import DiSTVideoProcessor
 
 TEMPLATE = Path(__file__).with_name("card_template.md")
 
-# What tells a card that nobody has written by hand: this package's, and those that transformers makes.
+# Phrases of cards that nobody has written by hand: this package's, and those that transformers makes.
 _GENERATED = (
     "This card is rendered by modeling_dist",
     "This model card has been automatically generated.",
@@ -29,54 +30,15 @@ METRIC_NAMES = {
     "mean_class_accuracy": ("mean_class_accuracy", "Mean class accuracy"),
 }
 
-# The training settings that say how a model was trained. Where it was, and with what at hand, is nobody else's business.
-RECIPE_SETTINGS = (
-    "recipe",
-    "dataset",
-    "dataset_config",
-    "dataset_revision",
-    "train_split",
-    "num_epochs",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "total_batch_size",
-    "base_learning_rate",
-    "base_batch_size",
-    "learning_rate",
-    "warmup_epochs",
-    "warmup_start_learning_rate",
-    "weight_decay",
-    "adam_beta1",
-    "adam_beta2",
-    "adam_epsilon",
-    "max_grad_norm",
-    "label_smoothing",
-    "mixup_alpha",
-    "cutmix_alpha",
-    "mixing_probability",
-    "cutmix_probability",
-    "augmentation",
-    "crop_scale",
-    "crop_ratio",
-    "flip_probability",
-    "flip_label_pairs",
-    "grayscale_probability",
-    "color_jitter",
-    "color_jitter_probability",
-    "head_type",
-    "num_frames",
-    "spatial_frame_stride",
-    "frame_sampling",
-    "frame_step",
-    "num_pooling_layers",
-    "integration_dim",
-    "temporal_dim",
-    "initializer_range",
-    "mixed_precision",
-    "seed",
-)
+# The training settings that the card reports. Machine-specific settings are omitted.
+RECIPE_SETTINGS = {
+    *("recipe", "dataset", "dataset_config", "dataset_revision", "train_split", "seed", "mixed_precision"),
+    *("per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate", "adam_epsilon", "max_grad_norm"),
+    *("augmentation", "frame_step"),
+    *(RECIPES["k400-b16-8"].keys() - {"backbone", "num_clips", "num_crops"}),
+}
 
-# What the Hub takes for the id of a repository, with or without a namespace.
+# An id on the Hub, with or without a namespace.
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _REPO_ID = re.compile(rf"(?:{_NAME}/)?{_NAME}")
 _LIST_SUFFIXES = (".csv", ".json", ".jsonl", ".tsv", ".txt", ".parquet")
@@ -85,9 +47,9 @@ _NUMBER_WORDS = {2: "two", 3: "three"}
 
 
 def is_generated_card(path: str | os.PathLike) -> bool:
-    """Whether the card in that file has been made by a program, and may be replaced by one."""
+    """Whether the card in a file was made by a program, and can be replaced by a new one."""
     content = Path(path).read_text(encoding="utf-8", errors="replace")
-    return any(mark in content for mark in _GENERATED)
+    return any(phrase in content for phrase in _GENERATED)
 
 
 def make_model_card(
@@ -104,54 +66,49 @@ def make_model_card(
     processor: DiSTVideoProcessor | None = None,
 ) -> ModelCard:
     """
-    The card of a published model.
+    Render the card of a published model.
 
     Args:
         config (`DiSTConfig`):
-            The model's.
+            The model's configuration.
         repo_id (`str`):
-            Where it is published.
+            The repository that the model is published in.
         metrics (`dict`, *optional*):
             Content of `metrics.json`, as the evaluation writes it: `top1`, `top5` and `mean_class_accuracy` between 0 and 1,
             `num_videos`, `protocol`, `per_class_accuracy`. Any of it may be missing.
         training_settings (`dict`, *optional*):
-            Content of `training_settings.json`. What is no part of the recipe (folders, addresses, secrets) is left out.
+            Content of `training_settings.json`. Only settings of the recipe are reported, not folders, addresses or
+            secrets.
         authors_metrics (`dict`, *optional*):
-            As `metrics`, for figures of the paper; named as the authors' and told apart from measured ones.
+            Figures of the paper in the form of `metrics`. They are marked as the authors', and listed separately.
         license (`str`, *optional*):
-            Of the weights.
+            License of the weights.
         tags (`list[str]`, *optional*):
-            More of them.
+            Additional tags.
         num_weight_bytes (`int`, *optional*):
-            Size of the files of the weights.
+            Size of the weights' files.
         holds_backbone (`bool`, defaults to `False`):
-            Whether these hold the backbone.
+            Whether these files hold the backbone.
         processor (`DiSTVideoProcessor`, *optional*):
-            For how the pipeline samples a video.
+            The model's video processor, which determines how the pipeline samples frames.
 
     Returns:
-        `huggingface_hub.ModelCard`.
+        `huggingface_hub.ModelCard`
     """
     metrics, authors_metrics = metrics or {}, authors_metrics or {}
     training_settings = training_settings or {}
-    name = repo_id.split("/")[-1]
-    trained_on = training_settings.get("dataset")
-    dataset_format = training_settings.get("dataset_format")
-    if _protocol(metrics).get("dataset") == trained_on:  # whatever tells where the one comes from is true of the other
+    if _protocol(metrics).get("dataset") == training_settings.get("dataset"):
+        # What tells an id on the Hub from a local path is known of the one, and holds for the other.
+        dataset_format = training_settings.get("dataset_format")
         metrics = {**metrics, "protocol": {"dataset_format": dataset_format, **_protocol(metrics)}}
-    dataset_ids = [_dataset_id(trained_on, dataset_format), *map(_dataset_id_of_figures, (metrics, authors_metrics))]
+    name = repo_id.split("/")[-1]
+    dataset_ids = map(_dataset_id, (training_settings, _protocol(metrics), _protocol(authors_metrics)))
+    source = {"source_name": "The authors' figures (DiST, ICCV 2023)", "source_url": PAPER_URL}
     eval_results = _eval_results(metrics)
+    # The model-index merges figures of one dataset, so that measured ones take the place of the authors'.
     measured_on = {result.unique_identifier for result in eval_results}
-    # Figures of one dataset share a source in the model-index, so there those of these weights take precedence.
-    eval_results += [
-        result
-        for result in _eval_results(
-            authors_metrics,
-            source_name="The authors' figures (DiST, ICCV 2023)",
-            source_url=PAPER_URL,
-        )
-        if result.unique_identifier not in measured_on
-    ]
+    theirs = _eval_results(authors_metrics, **source)
+    eval_results += [result for result in theirs if result.unique_identifier not in measured_on]
     card_data = ModelCardData(
         model_name=name if eval_results else None,
         base_model=config.backbone if config.backbone and _REPO_ID.fullmatch(config.backbone) else None,
@@ -164,34 +121,30 @@ def make_model_card(
         eval_results=eval_results or None,
     )
     per_class = metrics.get("per_class_accuracy") or {}
+    hardest_classes = sorted(per_class.items(), key=lambda item: (item[1], item[0]))[:5] if len(per_class) > 5 else []
     return ModelCard.from_template(
         card_data,
         template_str=TEMPLATE.read_text(encoding="utf-8"),
         name=name,
         repo_id=repo_id,
+        paper_url=PAPER_URL,
         config=config,
-        backbone=config.backbone,
-        patch_size=config.vision_config.patch_size,
-        image_size=config.vision_config.image_size,
         parameters=_count_parameters(config),
         num_weight_bytes=num_weight_bytes,
         holds_backbone=holds_backbone,
+        # A fingerprint is recorded only of weights that the backbone's repository holds.
+        backbone_differs=bool(holds_backbone and config.backbone and not config.backbone_fingerprint),
         processor=processor,
         class_names=[config.id2label[index] for index in sorted(config.id2label)],
-        has_class_names=not all(str(value).startswith("LABEL_") for value in config.id2label.values()),
-        # The backbone's own training, or somebody's before this one; a fingerprint stands for the repository's weights.
-        backbone_is_trained=not config.freeze_backbone,
-        backbone_differs=bool(holds_backbone and config.backbone and not config.backbone_fingerprint),
+        has_class_names=not all(str(label).startswith("LABEL_") for label in config.id2label.values()),
         text_source=None if config.backbone else _suggest_clip(config),
-        has_projection=bool(config.backbone) or config.zero_shot_weight is not None,
+        has_projection=bool(config.backbone) or config.has_visual_projection,
         license=license,
-        trained_on=_dataset_name(trained_on, dataset_format),
+        trained_on=_dataset_name(training_settings),
         pretrained_on=training_settings.get("pretrained_on"),
         measured=_describe_results(metrics),
         of_authors=_describe_results(authors_metrics),
-        hardest_classes=sorted(per_class.items(), key=lambda item: (item[1], item[0]))[:5]
-        if len(per_class) > 5
-        else [],
+        hardest_classes=hardest_classes,
         training_settings=_describe_settings(training_settings),
     )
 
@@ -200,28 +153,12 @@ def _protocol(metrics: dict) -> dict:
     return metrics.get("protocol") or {}
 
 
-def _dataset_id_of_figures(metrics: dict) -> str | None:
-    return _dataset_id(_protocol(metrics).get("dataset"), _protocol(metrics).get("dataset_format"))
-
-
-def _dataset_name_of_figures(metrics: dict) -> str | None:
-    return _dataset_name(_protocol(metrics).get("dataset"), _protocol(metrics).get("dataset_format"))
-
-
-def _dataset_name(dataset: str | None, dataset_format: str | None = None) -> str | None:
-    """How a dataset is called: by its paper's name, its Hub id, or the name of a folder or file without where it lies."""
-    if not dataset:
-        return None
-    if dataset.rstrip("/\\") in DATASET_NAMES:
-        return DATASET_NAMES[dataset.rstrip("/\\")]
-    return _dataset_id(dataset, dataset_format) or os.path.basename(os.path.normpath(dataset))
-
-
-def _dataset_id(dataset: str | None, dataset_format: str | None = None) -> str | None:
+def _dataset_id(settings: dict) -> str | None:
     """
-    The id by which the Hub's metadata name a dataset: a known one in lower case with hyphens, or that of a repository.
-    `None` for what lies on somebody's disk.
+    Return the id that the Hub's metadata use for the dataset of training settings or of a protocol: a known one in lower
+    case with hyphens, or that of a repository; `None` for a local dataset.
     """
+    dataset, dataset_format = settings.get("dataset"), settings.get("dataset_format")
     if not dataset:
         return None
     if dataset in DATASET_NAMES:
@@ -234,40 +171,48 @@ def _dataset_id(dataset: str | None, dataset_format: str | None = None) -> str |
     return dataset if "/" in dataset and not is_list and not os.path.exists(dataset) else None
 
 
+def _dataset_name(settings: dict) -> str | None:
+    """Return a dataset's name in papers, its Hub id, or the name of its folder or file without where that lies."""
+    dataset = settings.get("dataset")
+    if not dataset:
+        return None
+    if dataset.rstrip("/\\") in DATASET_NAMES:
+        return DATASET_NAMES[dataset.rstrip("/\\")]
+    return _dataset_id(settings) or os.path.basename(os.path.normpath(dataset))
+
+
 def _suggest_clip(config: DiSTConfig) -> str:
-    """OpenAI's CLIP of the model's sizes, or in words what to give instead."""
+    """Return the id of OpenAI's CLIP that has the model's sizes, or a description of what to give instead."""
     return find_openai_clip(config.vision_config.to_dict()) or "folder or Hub id of the CLIP that it was trained with"
 
 
 def _count_parameters(config: DiSTConfig) -> dict[str, int]:
-    classes = {cls.__name__: cls for cls in (DiSTModel, DiSTForVideoClassification)}
-    model_class = classes.get((config.architectures or [None])[0], DiSTForVideoClassification)
+    model_class = DiSTModel if config.architectures == ["DiSTModel"] else DiSTForVideoClassification
     with torch.device("meta"):
         return model_class(config).count_parameters()
 
 
 def _describe_settings(settings: dict) -> dict[str, str]:
-    """The settings of the recipe, in the order of their names, as the card's table has them."""
+    """Return the settings of the recipe in alphabetical order, as the card's table shows them."""
 
-    def describe(value) -> str:
+    def describe(value: Any) -> str:
         if isinstance(value, (list, tuple)):
             return ", ".join(describe(item) for item in value)
         return f"{value:g}" if isinstance(value, float) else str(value)
 
-    described = {}
-    for name in sorted(RECIPE_SETTINGS):
-        value = settings.get(name)
-        if name == "dataset":
-            value = _dataset_name(value, settings.get("dataset_format"))
-        if name == "recipe" and value not in RECIPES:  # a file
-            value = None
-        if value is not None and value != [] and not isinstance(value, dict):
-            described[name] = describe(value)
-    return described
+    values = {name: settings.get(name) for name in sorted(RECIPE_SETTINGS)}
+    values["dataset"] = _dataset_name(settings)
+    if values["recipe"] not in RECIPES:  # a file
+        del values["recipe"]
+    return {
+        name: describe(value)
+        for name, value in values.items()
+        if value is not None and value != [] and not isinstance(value, dict)
+    }
 
 
 def _describe_results(metrics: dict) -> dict | None:
-    """The figures as percentages, and the protocol that they stand for as a sentence."""
+    """Return the figures in percent, and the protocol that they were measured by as a sentence."""
     figures = {}
     for key, (_, name) in METRIC_NAMES.items():
         if metrics.get(key) is not None:
@@ -276,26 +221,23 @@ def _describe_results(metrics: dict) -> dict | None:
     if not figures:
         return None
     protocol = _protocol(metrics)
-    what = _dataset_name_of_figures(metrics) or "a dataset that was not recorded"
+    what = _dataset_name(protocol) or "a dataset that was not recorded"
     if protocol.get("split"):
         what = f"the {protocol['split']} split of {what}"
     if metrics.get("num_videos") is not None:
         what = f"{metrics['num_videos']:,} videos of {what}"
-    details = []
+    details = [f"Evaluated on {what}"]
     if metrics.get("splits"):
         details.append(f"mean ± standard deviation over {_count_splits(metrics)}")
     if protocol.get("zero_shot_weight") is not None:
         details.append(_describe_zero_shot(protocol))
     if protocol.get("shuffled_frames"):
-        details.append("the frames in random order, which shows what is recognized without the course of time")
+        details.append("the frames in random order, which shows what is recognized without temporal order")
     clips, crops, frames = (protocol.get(name) for name in ("num_clips", "num_crops", "num_frames"))
     if clips and crops:
-        views = clips * crops
         counted = f"{clips} {'clip' if clips == 1 else 'clips'} × {crops} {'crop' if crops == 1 else 'crops'}"
-        details.append(
-            (f"{counted} of {frames} frames each" if frames else counted)
-            + (f", the softmax probabilities of the {views} views averaged" if views > 1 else "")
-        )
+        views = f", the softmax probabilities averaged over the {clips * crops} views" if clips * crops > 1 else ""
+        details.append(counted + (f" of {frames} frames each" if frames else "") + views)
     if protocol.get("precision"):
         details.append(f"computed in {protocol['precision']}")
     if protocol.get("num_unreadable") is not None:
@@ -308,20 +250,16 @@ def _describe_results(metrics: dict) -> dict | None:
     if backbone and not os.path.isabs(backbone):
         revision = protocol.get("backbone_revision")
         details.append(f"backbone `{backbone}`" + (f" at `{revision}`" if revision else ""))
-    return {
-        "figures": figures,
-        "protocol": "; ".join([f"Evaluated on {what}", *details]) + ".",
-    }
+    return {"figures": figures, "protocol": "; ".join(details) + "."}
 
 
 def _count_splits(metrics: dict) -> str:
-    """ "the three official splits"."""
     number = len(metrics["splits"])
     return f"the {_NUMBER_WORDS.get(number, number)} official splits"
 
 
 def _describe_zero_shot(protocol: dict) -> str:
-    """Zero-shot in words: what the classes were embedded by, and the share of CLIP's logits."""
+    """Describe how the classes were embedded, and the share of CLIP's logits."""
     templates, weight = protocol.get("prompt_templates"), protocol["zero_shot_weight"]
     templates = [templates] if isinstance(templates, str) else templates
     if not templates:
@@ -335,7 +273,7 @@ def _describe_zero_shot(protocol: dict) -> str:
 
 
 def _eval_results(metrics: dict, **source: str) -> list[EvalResult]:
-    """For the card's model-index, from which the Hub shows the figures. It has no place for what is no ordinary test."""
+    """Return the figures for the card's model-index, which the Hub displays. It is only for ordinary evaluations."""
     protocol = _protocol(metrics)
     if protocol.get("shuffled_frames"):
         return []
@@ -356,8 +294,8 @@ def _eval_results(metrics: dict, **source: str) -> list[EvalResult]:
             EvalResult(
                 task_type="video-classification",
                 task_name="Video Classification",
-                dataset_type=_dataset_id_of_figures(metrics) or "unknown",
-                dataset_name=_dataset_name_of_figures(metrics) or "unknown",
+                dataset_type=_dataset_id(protocol) or "unknown",
+                dataset_name=_dataset_name(protocol) or "unknown",
                 dataset_split=protocol.get("split"),
                 dataset_args=settings or None,
                 metric_type=metric_type,
@@ -368,3 +306,6 @@ def _eval_results(metrics: dict, **source: str) -> list[EvalResult]:
             )
         )
     return results
+
+
+__all__ = ["is_generated_card", "make_model_card"]

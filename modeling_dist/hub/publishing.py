@@ -40,6 +40,7 @@ CODE_FILES = (
     "configuration_dist.py",
     "frozen_backbone_dist.py",
     "modeling_dist.py",
+    "text_head_dist.py",
     "video_decoding_dist.py",
     "video_processing_dist.py",
 )

@@ -36,8 +36,8 @@ def explain_interruption(repo_id: str) -> Iterator[None]:
         reason = next(cause for cause in reversed(causes) if str(cause))
         raise ConnectionError(
             f"Publishing to `{repo_id}` was interrupted: {reason}\n"
-            "The repository holds either all of this commit or nothing of it, and your files are as they were. Run the same "
-            "command again when the Hub can be reached; what it has received already is not sent twice."
+            "The repository holds either all of this commit or nothing of it, and your files are as they were. "
+            "Try again when the Hub can be reached; what it has received already is not sent twice."
         ) from error
 
 
