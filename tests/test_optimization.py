@@ -3,8 +3,9 @@ import torch
 from torch.testing import assert_close
 
 from modeling_dist import DiSTConfig, DiSTForVideoClassification
-from modeling_dist.training.optimization import cosine_schedule, learning_rate_at, parameter_groups
-from modeling_dist.training.settings import RECIPES, TrainingSettings
+from modeling_dist.paper import RECIPES
+from modeling_dist.training.optimization import cosine_schedule, learning_rate_at, make_optimizer, parameter_groups
+from modeling_dist.training.settings import TrainingSettings
 
 
 # Kinetics-400, 256 clips: epoch, iteration of 100, learning rate. 3.2e-4 · (cos(π e / 36) + 1) / 2 from epoch 6 on, before
@@ -264,6 +265,8 @@ def test_adamw_moves_idle_weights_by_the_decay_alone_and_tokens_not_at_all():
 
 
 def test_adamw_is_the_papers_by_default():
-    settings = TrainingSettings()
-    assert (settings.adam_beta1, settings.adam_beta2, settings.adam_epsilon) == (0.9, 0.999, 1e-8)
-    assert settings.weight_decay == 1e-4
+    optimizer = make_optimizer(tiny_model(), TrainingSettings(), 3.2e-4)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [1e-4, 0.0]
+    for group in optimizer.param_groups:
+        assert (group["lr"], group["betas"], group["eps"]) == (3.2e-4, (0.9, 0.999), 1e-8)

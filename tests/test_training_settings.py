@@ -1,11 +1,14 @@
 import dataclasses
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 from modeling_dist import DiSTConfig
-from modeling_dist.training.settings import RECIPES, TrainingSettings, parse_settings, read_recipe
+from modeling_dist.paper import RECIPES
+from modeling_dist.training.settings import TrainingSettings, make_parser, parse_settings, read_recipe
 
 
 NEEDED = ["--dataset", "videos", "--output_dir", "out"]
@@ -147,12 +150,11 @@ def test_command_line_goes_over_the_recipe_and_the_recipe_over_the_defaults():
         assert settings.dataset == "videos" and settings.output_dir == "out"
 
 
-def test_equals_sign_and_truth_values_are_read():
-    settings = parse_settings(
-        ["--recipe=ssv2-b16-8", *NEEDED, "--push_to_hub", "--skip_unreadable", "true", "--cpu=no"]
-    )
-    assert settings.num_pooling_layers == 2 and settings.push_to_hub and settings.skip_unreadable and not settings.cpu
-    assert parse_settings([*NEEDED, "--augmentation", "false"]).augmentation is False
+def test_equals_sign_hyphens_and_flags_are_read():
+    settings = parse_settings(["--recipe=ssv2-b16-8", *NEEDED, "--push-to-hub", "--no_cpu", "--num-clips", "5"])
+    assert settings.num_pooling_layers == 2 and settings.push_to_hub and not settings.cpu and settings.num_clips == 5
+    assert parse_settings([*NEEDED, "--no_augmentation"]).augmentation is False
+    assert parse_settings([*NEEDED, "--no_augmentation", "--augmentation"]).augmentation is True
 
 
 def test_without_a_recipe_there_are_the_defaults():
@@ -170,12 +172,12 @@ def test_label_pairs_and_trackers_are_lists():
 def test_help_shows_every_option_and_its_default(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")  # no line is broken
     with pytest.raises(SystemExit) as caught:
-        parse_settings(["--help"], description="Trains\n    as it is written")
+        parse_settings(["--help"], make_parser(description="Train\n    as it is written"))
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    assert "Trains\n    as it is written" in shown
+    assert "Train\n    as it is written" in shown
     for setting in dataclasses.fields(TrainingSettings):
-        assert f"--{setting.name} " in shown
+        assert re.search(rf"--{setting.name}[ ,]", shown)
         assert setting.metadata["help"] in shown
     assert "(default: 0.00032)" in shown
 
@@ -183,8 +185,8 @@ def test_help_shows_every_option_and_its_default(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--output_dir", "out"], "--dataset is needed: a folder with one subfolder per class"),
-        (["--dataset", "videos"], "--output_dir is needed: a new folder"),
+        (["--output_dir", "out"], "--dataset is required"),
+        (["--dataset", "videos"], "--output_dir is required"),
         ([*NEEDED, "--num_epochs", "0"], "--num_epochs must be at least 1, got 0"),
         ([*NEEDED, "--per_device_train_batch_size", "0"], "--per_device_train_batch_size must be at least 1"),
         ([*NEEDED, "--gradient_accumulation_steps", "0"], "--gradient_accumulation_steps must be at least 1"),
@@ -204,15 +206,9 @@ def test_help_shows_every_option_and_its_default(capsys, monkeypatch):
         ([*NEEDED, "--crop_scale", "0.4"], "--crop_scale takes 2 numbers, got [0.4]"),
         ([*NEEDED, "--crop_ratio", "1", "2", "3"], "--crop_ratio takes 2 numbers"),
         ([*NEEDED, "--color_jitter", "0.4"], "--color_jitter takes 4 numbers"),
-        ([*NEEDED, "--num_epochs", "6"], "--warmup_epochs must be at least 0 and less than --num_epochs, got 6 and 6"),
+        ([*NEEDED, "--num_epochs", "6"], "--warmup_epochs must be less than --num_epochs, got 6 and 6"),
         ([*NEEDED, "--warmup_epochs", "-1"], "--warmup_epochs must be at least 0"),
-        (
-            [*NEEDED, "--best_metric", "f1"],
-            "--best_metric must be one of top1, top5, mean_class_accuracy, loss, got f1",
-        ),
-        ([*NEEDED, "--head_type", "mlp"], "--head_type must be one of text, linear, got mlp"),
-        ([*NEEDED, "--mixed_precision", "fp32"], "--mixed_precision must be one of no, bf16, fp16, got fp32"),
-        ([*NEEDED, "--num_crops", "2"], "--num_crops must be one of 1, 3, got 2"),
+        ([*NEEDED, "--best_metric", "f1"], "argument --best_metric: invalid choice: 'f1'"),
         ([*NEEDED, "--num_epochs", "many"], "invalid int value: 'many'"),
         ([*NEEDED, "--lerning_rate", "1"], "--lerning_rate"),
         ([*NEEDED, "--learning", "1"], "--learning"),
@@ -222,6 +218,22 @@ def test_help_shows_every_option_and_its_default(capsys, monkeypatch):
 )
 def test_settings_that_no_run_can_have_are_refused(capsys, arguments, message):
     assert message in message_of(capsys, arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"best_metric": "f1"}, "--best_metric must be one of top1, top5, mean_class_accuracy, loss, got f1"),
+        ({"head_type": "mlp"}, "--head_type must be one of text, linear, got mlp"),
+        ({"mixed_precision": "fp32"}, "--mixed_precision must be one of no, bf16, fp16, got fp32"),
+        ({"num_crops": 2}, "--num_crops must be one of 1, 3, got 2"),
+        ({"dataset_format": "zip"}, "--dataset_format must be one of auto, folder, "),
+        ({"output_dir": None}, "--output_dir is required"),
+    ],
+)
+def test_settings_are_checked_in_python_too(changes, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingSettings(**{"dataset": "videos", "output_dir": "out", **changes}).check()
 
 
 @pytest.mark.parametrize("option", [["--frame_sampling", "denze"], ["--decoder", "ffmpeg"], ["--frame_step", "0"]])
@@ -302,7 +314,7 @@ def test_saved_settings_repeat_the_run_elsewhere(tmp_path):
 
 def test_saved_settings_need_a_new_output_folder(tmp_path, capsys):
     TrainingSettings(dataset="videos", output_dir="first").save(tmp_path / "training_settings.json")
-    assert "--output_dir is needed" in message_of(capsys, ["--recipe", str(tmp_path / "training_settings.json")])
+    assert "--output_dir is required" in message_of(capsys, ["--recipe", str(tmp_path / "training_settings.json")])
 
 
 def test_saved_settings_hold_every_setting_as_readable_json(tmp_path):
@@ -312,6 +324,14 @@ def test_saved_settings_hold_every_setting_as_readable_json(tmp_path):
     assert json.loads(text) == dataclasses.asdict(settings)
     assert "vidéos" in text and text.endswith("}\n")
     assert os.listdir(tmp_path) == ["training_settings.json"]
+
+
+def test_settings_of_version_0_1_0_are_read(tmp_path):
+    path = Path(__file__).parent / "fixtures" / "saved_by_0_1_0" / "run" / "training_settings.json"
+    settings = parse_settings(["--recipe", str(path), "--output_dir", "out"])
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    changed = {"recipe": str(path), "output_dir": "out", "resume_from_checkpoint": None}
+    assert dataclasses.asdict(settings) == saved | changed
 
 
 def test_old_settings_stay_until_the_new_ones_are_whole(tmp_path, monkeypatch):
@@ -336,10 +356,11 @@ def test_old_settings_stay_until_the_new_ones_are_whole(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{not JSON", "is not JSON"),
-        ('{"num_epochs": 3, "epochs": 4, "zeal": 1}', "holds what is no setting: epochs, zeal"),
-        ("[1, 2]", "holds what is no setting: list"),
+        ("{not JSON", "is not a valid JSON file"),
+        ('{"num_epochs": 3, "epochs": 4, "zeal": 1}', "has unknown settings: epochs, zeal"),
+        ("[1, 2]", "must hold a JSON object, and holds a list"),
         ('{"num_epochs": "many"}', "invalid int value: 'many'"),
+        ('{"head_type": "mlp"}', "--head_type must be one of text, linear, got mlp"),
     ],
 )
 def test_files_that_are_no_settings_are_refused(tmp_path, capsys, content, message):

@@ -264,4 +264,4 @@ def parse_settings(arguments: list[str] | None = None, parser: ArgumentParser | 
     return settings
 
 
-__all__ = ["RECIPES", "TrainingSettings", "make_parser", "parse_settings", "read_recipe"]
+__all__ = ["TrainingSettings", "make_parser", "parse_settings", "read_recipe"]
