@@ -38,7 +38,7 @@ def _make_model(
     state_dict["classifier.class_embeds"] = class_embeds
     state_dict["classifier.logit_scale"] = official.tensors["logit_scale"]
     if vision_tower.visual_projection is not None:
-        config.has_visual_projection, config.zero_shot_weight = True, 0.0
+        config.has_visual_projection = True
         state_dict["classifier.visual_projection"] = vision_tower.visual_projection
     state_dict = {name: tensor.float().contiguous() for name, tensor in state_dict.items()}
     model = DiSTForVideoClassification.from_pretrained(None, config=config, state_dict=state_dict)

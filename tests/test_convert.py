@@ -439,7 +439,7 @@ def test_what_else_the_file_holds_is_named(tensors, tmp_path, convert):
     path = write_official(tmp_path / "full.pyth", tensors, epoch=36, optimizer_state={"lr": 0.1}, cfg="TRAIN: true")
     report = convert(path)[2]
     for name in ("cfg", "epoch", "optimizer_state"):
-        assert f"{name}: an entry of the file beside the model" in report
+        assert f"{name}: an entry of the file that is not part of the model" in report
 
 
 # The backbone
@@ -517,7 +517,7 @@ def test_different_text_tower_and_projection_are_told(tensors, golden_clip, tmp_
     model, folder, report = convert(write_official(tmp_path / "changed.pyth", changed), backbone=golden_clip)
     assert not holds_backbone(folder)
     assert "different from the backbone's in 1 of 17 tensors, by up to 0.25" in report
-    assert "in another space" in report
+    assert "in a different embedding space" in report
     assert torch.equal(model.classifier.visual_projection, changed["visual.proj"].T)
 
 
@@ -696,12 +696,15 @@ def test_wrongly_mapped_tensor_fails_the_self_check(convert, tmp_path, monkeypat
     assert os.listdir(tmp_path) == []
 
 
-def test_wrong_text_tower_fails_the_self_check(convert, tmp_path, monkeypatch):
+def test_wrong_text_tower_fails_the_self_check(convert, tmp_path, monkeypatch, token_ids_file):
     embed = convert_dist_to_hf.embed_classes
     monkeypatch.setattr(convert_dist_to_hf, "embed_classes", lambda *args: embed(*args).flip(0))
     with pytest.raises(RuntimeError, match="class embeddings"):
         convert()
-    assert os.listdir(tmp_path) == []
+    output = str(tmp_path / "out")
+    with pytest.raises(SystemExit, match="class embeddings"):
+        main(["--checkpoint", str(OFFICIAL), "--output", output, "--class_token_ids", token_ids_file])
+    assert os.listdir(tmp_path) == ["token_ids.json"]
 
 
 @pytest.mark.parametrize("name", ["dist_net.ln_post.weight", "ln_final.bias", "visual.proj"])

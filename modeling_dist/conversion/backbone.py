@@ -147,7 +147,7 @@ def choose_vision_tower(
     if text_comparison is not None:
         lines.append(("text tower", str(text_comparison)))
         if text_comparison.num_different:
-            lines.append(("", "class names set later are embedded by the backbone's, in another space than these"))
+            lines.append(("", "class names set later are embedded by the backbone's, in a different embedding space"))
 
     if comparison.num_different:
         difference = f"The vision tower of {official.path} is {comparison} ({backbone.name_or_path})"

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 from transformers.utils import logging
 
 from ..checkpoint_dist import Backbone
 from ..files import read_json
+from ..text_head_dist import clean_class_names, load_tokenizer
 from .names import convert_text_tower
 
 
@@ -44,23 +45,20 @@ def _read_token_ids(class_token_ids, text_config: CLIPTextConfig) -> torch.Tenso
 
 def _tokenize(class_names: list[str], tokenizer, text_config: CLIPTextConfig, download_kwargs: dict) -> torch.Tensor:
     if isinstance(tokenizer, (str, os.PathLike)):
-        name_or_path = os.fspath(tokenizer)
-        what_to_do = (
-            "Give a folder with `vocab.json` and `merges.txt`, or a Hub id, as `tokenizer`; or the names' token ids as "
-            "`class_token_ids`."
-        )
+        name_or_path = tokenizer
         try:
-            tokenizer = CLIPTokenizer.from_pretrained(name_or_path, **download_kwargs)
-        except Exception as error:  # the tokenizers library raises errors of many kinds
-            raise OSError(f"CLIP's tokenizer cannot be loaded from {name_or_path}. {what_to_do} ({error})") from error
-        # Where it finds no files, the library makes a tokenizer of two tokens.
+            tokenizer = load_tokenizer(name_or_path, **download_kwargs)
+        except Exception as error:  # the tokenizers library has no common class for its errors
+            raise OSError(
+                f"CLIP's tokenizer cannot be loaded from {name_or_path}. Give a folder with `vocab.json` and `merges.txt`, or "
+                f"a Hub id, as `tokenizer`; or the names' token ids as `class_token_ids`. ({error})"
+            ) from error
         if len(tokenizer) != text_config.vocab_size:
             raise ValueError(
-                f"The tokenizer of the checkpoint's text tower is not in {name_or_path}, or cannot be reached there: the one "
-                f"found is of {len(tokenizer)} tokens, and the text tower's is of {text_config.vocab_size}. {what_to_do}"
+                f"{name_or_path} holds the tokenizer of another model: it is of {len(tokenizer)} tokens, and the text tower's "
+                f"is of {text_config.vocab_size}. Give the text tower's as `tokenizer`, or the names' `class_token_ids`."
             )
-    names = [name.strip().strip('"') for name in class_names]
-    token_ids = tokenizer(names, padding=True, return_tensors="pt")["input_ids"]
+    token_ids = tokenizer(clean_class_names(class_names), padding=True, return_tensors="pt")["input_ids"]
     return _check_token_ids(token_ids, text_config, "The token ids that the tokenizer gives")
 
 

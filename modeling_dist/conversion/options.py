@@ -61,11 +61,16 @@ def make_parser(prog: str = "python -m modeling_dist.convert_dist_to_hf") -> Arg
         metavar="LAYER",
         help="layers of CLIP that the checkpoint reads, counted from 0, if not all of them",
     )
-    for name, tower in (("num_attention_heads", "vision"), ("num_text_attention_heads", "text")):
-        sizes.add_argument(
-            f"--{name}",
-            type=int,
-            metavar="HEADS",
-            help=f"attention heads of the {tower} tower; by default heads of width 64",
-        )
+    sizes.add_argument(
+        "--num_attention_heads",
+        type=int,
+        metavar="HEADS",
+        help="attention heads of the vision tower; by default the backbone's, or heads of width 64",
+    )
+    sizes.add_argument(
+        "--num_text_attention_heads",
+        type=int,
+        metavar="HEADS",
+        help="attention heads of the text tower; by default heads of width 64",
+    )
     return parser
