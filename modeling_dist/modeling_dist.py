@@ -1,8 +1,8 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """DiST (https://arxiv.org/abs/2309.07911): a frozen CLIP vision encoder, a temporal encoder and an integration branch.
 
-Letters in the comments: B videos, T frames, S spatial frames (T / α), N patches of a frame, and the widths D of CLIP,
-C of the integration branch and M of the temporal encoder. Token tensors keep their channels last.
+Letters in the comments: B videos, T frames, S spatial frames (T / α), N patches per frame, and the widths D of CLIP,
+C of the integration branch and M of the temporal encoder. Token tensors have their channels last.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration_dist import DiSTConfig
 from .frozen_backbone_dist import FrozenBackboneModel
-from .text_head_dist import DiSTTextClassifier, TextHeadMixin, check_zero_shot_weight, no_autocast
+from .text_head_dist import DiSTTextClassifier, TextHeadMixin, no_autocast
 
 
 logger = logging.get_logger(__name__)
@@ -39,23 +39,23 @@ class DiSTModelOutput(ModelOutput):
         video_embeds (`torch.FloatTensor` of shape `(batch_size, projection_dim)`):
             The video embeddings, not normalized.
         last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_spatial_frames, 1 + num_patches, integration_dim)`):
-            What the integration branch hands to the pooling; the first token of a frame is its class token.
+            The integration branch's output, which the pooling reads. The first token of each frame is its class token.
         temporal_last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_frames, num_patches, temporal_dim)`):
             The last temporal block's output.
         hidden_states (`tuple(torch.FloatTensor)`, *optional*, with `output_hidden_states`):
-            The integration block's output of each layer, shaped as `last_hidden_state`, one per selected layer.
-            `None` at the indices that `output_hidden_states=[0, -1]` leaves out.
+            The output of each integration block, shaped like `last_hidden_state`, one per selected layer. `None` at the
+            indices that a list such as `output_hidden_states=[0, -1]` leaves out.
         temporal_hidden_states (`tuple(torch.FloatTensor)`, *optional*, with `output_hidden_states`):
-            The temporal stem's output and that of each temporal block, shaped as `temporal_last_hidden_state`; one more
-            than `hidden_states`, selected by the same indices.
+            The output of the temporal stem and of each temporal block, shaped like `temporal_last_hidden_state`. One more
+            than `hidden_states`, and selected by the same indices.
         attentions (`tuple(torch.FloatTensor)`, *optional*, with `output_attentions`):
-            Of each pooling layer, where the frame token looks within its frame:
+            Attention weights of the frame token over its frame in each pooling layer:
             `(batch_size * num_spatial_frames, num_heads, 1, 1 + num_patches)`.
         video_attentions (`tuple(torch.FloatTensor)`, *optional*, with `output_attentions`):
-            Of each pooling layer, where the video token looks among the frames:
+            Attention weights of the video token over the frames in each pooling layer:
             `(batch_size, num_heads, 1, num_spatial_frames)`.
         spatial_pooler_output (`torch.FloatTensor` of shape `(batch_size, num_spatial_frames, vision_config.hidden_size)`, *optional*, with `output_spatial_pooler`):
-            CLIP's own pooled output of each frame that it sees, which its visual projection makes an image embedding of.
+            CLIP's own pooled output of each frame that it sees, of which its visual projection makes an image embedding.
     """
 
     video_embeds: torch.FloatTensor | None = None
@@ -77,12 +77,12 @@ class DiSTVideoClassifierOutput(ModelOutput):
         loss (`torch.FloatTensor` of shape `(1,)`, *optional*, with `labels`):
             The loss of the logits.
         logits (`torch.FloatTensor` of shape `(batch_size, num_labels)`):
-            Scores before the softmax (the sigmoid for multi-label problems). For several views of a video, the logarithm
-            of the views' mean probabilities, so that a softmax gives these back.
+            Scores before the softmax, or the sigmoid for multi-label problems. For several views of a video, the
+            logarithm of the views' mean probabilities, so that a softmax gives these back.
         video_embeds (`torch.FloatTensor` of shape `(batch_size, projection_dim)` or `(batch_size, num_views, projection_dim)`):
             The video embeddings, not normalized.
         hidden_states, temporal_hidden_states, attentions, video_attentions:
-            As in [`DiSTModelOutput`], every view counted as a video.
+            As in [`DiSTModelOutput`], with every view counted as a video.
     """
 
     loss: torch.FloatTensor | None = None
@@ -95,10 +95,7 @@ class DiSTVideoClassifierOutput(ModelOutput):
 
 
 class HiddenStateCollector:
-    """
-    The hidden states that `output_hidden_states` asks for: all, none, or those at one or more indices, with `None` in the
-    place of the others.
-    """
+    """Keeps the hidden states that `output_hidden_states` selects: all, none, or those at some indices and `None` elsewhere."""
 
     def __init__(self, output_hidden_states: bool | int | list[int] | None, count: int):
         if isinstance(output_hidden_states, bool) or output_hidden_states is None:
@@ -117,10 +114,7 @@ class HiddenStateCollector:
 
 
 def cast_for(module: nn.Module, hidden_states: torch.Tensor) -> torch.Tensor:
-    """
-    Cast what a module reads from the spatial encoder, which may be held in a lower precision, to the module's own. Under
-    autocast nothing needs to be done.
-    """
+    """Cast the spatial encoder's output, whose precision may be lower, to that of a module, unless autocast does so."""
     device_type = hidden_states.device.type
     if device_type != "meta" and torch.is_autocast_enabled(device_type):
         return hidden_states
@@ -128,7 +122,7 @@ def cast_for(module: nn.Module, hidden_states: torch.Tensor) -> torch.Tensor:
 
 
 class DiSTMLP(nn.Module):
-    """Linear, activation, linear."""
+    """The feed-forward network of the integration blocks and the pooling: linear, activation, linear."""
 
     def __init__(self, config: DiSTConfig, intermediate_size: int):
         super().__init__()
@@ -141,7 +135,7 @@ class DiSTMLP(nn.Module):
 
 
 class DiSTTemporalMLP(nn.Module):
-    """The integration block's feed-forward network along the frames, at each token's position (TFFN)."""
+    """The integration block's feed-forward network along the frames, for each token position (TFFN)."""
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
@@ -221,8 +215,8 @@ class DiSTIntegrationBlock(nn.Module):
 
 class DiSTLayer(GradientCheckpointingLayer):
     """
-    What follows one selected layer of the spatial encoder: a temporal block, an integration block, and the exchange
-    between the two branches (section 3 of the paper).
+    One step of both branches, after one selected layer of the spatial encoder: a temporal block, an integration block,
+    and the exchange between the two (section 3 of the paper).
     """
 
     def __init__(self, config: DiSTConfig, layer_idx: int):
@@ -231,7 +225,7 @@ class DiSTLayer(GradientCheckpointingLayer):
         stride, dim = config.spatial_frame_stride, config.integration_dim
         self.temporal_block = DiSTTemporalBlock(config)
         self.input_projection = nn.Linear(config.vision_config.hidden_size, dim)
-        # Nothing reads what the last layer would give back to the temporal encoder.
+        # Nothing reads what the last layer would return to the temporal encoder.
         is_last = layer_idx == config.num_hidden_layers - 1
         self.integration_to_temporal = None if is_last else nn.Linear(dim, config.temporal_dim)
         self.temporal_to_integration = nn.Conv2d(config.temporal_dim, dim, kernel_size=(stride, 1), stride=(stride, 1))
@@ -290,8 +284,8 @@ def eager_attention_forward(
 
 class DiSTAttention(nn.Module):
     """
-    Multi-head attention of one query token over its context. The projections to query, key and value are one packed
-    parameter, as in the authors' model, because they are initialized as one matrix; the last two run as one matmul.
+    Multi-head attention of one query token over its context. The projections to query, key and value are packed in one
+    parameter, as in the authors' model, because they are initialized as one matrix; key and value take one matmul.
     """
 
     def __init__(self, config: DiSTConfig):
@@ -314,8 +308,8 @@ class DiSTAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         q_weight, kv_weight = self.in_proj_weight.split([self.embed_dim, 2 * self.embed_dim])
         q_bias, k_bias, v_bias = self.in_proj_bias.chunk(3)
-        # A bias of the keys adds the same to all scores of a query, and nothing to their softmax. What would come back
-        # as its gradient is rounding noise, which Adam scales up to whole steps.
+        # The bias of the keys adds the same to all scores of a query, and nothing to their softmax. Its gradient would be
+        # rounding noise, which Adam scales up to whole steps.
         kv_bias = torch.cat([k_bias.detach(), v_bias])
         # (batch, tokens, C) -> (batch, heads, tokens, head_dim)
         query = nn.functional.linear(hidden_states, q_weight, q_bias)
@@ -324,7 +318,7 @@ class DiSTAttention(nn.Module):
         key = key.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         value = value.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
-        # Only the eager function gives the weights, and with one query it costs next to nothing.
+        # Only the eager function returns the weights, and with one query it costs next to nothing.
         attention_interface: Callable = eager_attention_forward
         if not output_attentions:
             attention_interface = ALL_ATTENTION_FUNCTIONS.get_interface(
@@ -337,7 +331,7 @@ class DiSTAttention(nn.Module):
 
 
 class DiSTPoolingLayer(GradientCheckpointingLayer):
-    """A frame token looks at its frame's tokens, then the video token at the frame tokens."""
+    """The frame token attends to the tokens of its frame, then the video token to the frame tokens."""
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
@@ -376,7 +370,7 @@ class DiSTPoolingLayer(GradientCheckpointingLayer):
 
 
 class DiSTPooling(nn.Module):
-    """From the integration branch's tokens and the spatial encoder's class tokens to one embedding of the video."""
+    """Pools the integration branch's tokens and the spatial encoder's class tokens to one embedding of the video."""
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
@@ -412,9 +406,8 @@ class DiSTPooling(nn.Module):
 
 class InPlaceQuickGELU(nn.Module):
     """
-    CLIP's activation, x · sigmoid(1.702 x), for the frozen encoder: written as a SiLU, which works in place where no
-    gradient is asked for. On a CPU the memory traffic of its intermediate results is most of what it costs. Half
-    precisions keep CLIP's own order of rounding.
+    CLIP's activation, x · sigmoid(1.702 x), written as a SiLU, which works in place where no gradient is recorded: on a
+    CPU, most of the cost is the memory traffic of intermediate results. Half precisions keep CLIP's order of rounding.
     """
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
@@ -424,7 +417,7 @@ class InPlaceQuickGELU(nn.Module):
 
 
 class DiSTPreTrainedModel(FrozenBackboneModel):
-    """What both models share: their initialization, and what the library has to know of them."""
+    """The initialization that both models share, and what the library has to know about them."""
 
     config: DiSTConfig
     base_model_prefix = "dist"
@@ -432,7 +425,7 @@ class DiSTPreTrainedModel(FrozenBackboneModel):
     _input_embed_layer = "temporal_stem"
     input_modalities = ("video",)
     supports_gradient_checkpointing = True
-    # The default loss averages over the batch and takes no count of items, so a trainer has to scale it itself.
+    # The default loss averages over the batch and takes no number of items, so a trainer has to scale it itself.
     accepts_loss_kwargs = False
     _no_split_modules = ["DiSTLayer", "DiSTPooling"]
     _supports_sdpa = True
@@ -441,7 +434,7 @@ class DiSTPreTrainedModel(FrozenBackboneModel):
     _can_compile_fullgraph = True
 
     def __init__(self, config: DiSTConfig):
-        # Once more, because values given to `from_pretrained` are put into a configuration that is there already.
+        # Values given to `from_pretrained` are set on a configuration that has been validated already.
         config.validate_architecture()
         super().__init__(config)
 
@@ -465,15 +458,15 @@ class DiSTPreTrainedModel(FrozenBackboneModel):
             init.trunc_normal_(module.frame_token, std=token_std)
             init.normal_(module.projection.weight, std=self.config.integration_dim**-0.5)
         elif isinstance(module, DiSTTextClassifier):
-            # Stands in for text embeddings until `set_class_names` or a checkpoint brings them.
+            # Placeholders, until `set_class_names` or a checkpoint provides text embeddings.
             init.normal_(module.class_embeds, std=self.config.projection_dim**-0.5)
             init.constant_(module.logit_scale, self.config.logit_scale_init_value)
             if module.visual_projection is not None:
                 init.normal_(module.visual_projection, std=self.config.vision_config.hidden_size**-0.5)
 
     def initialize_weights(self):
-        # First CLIP by its own rules: from outside of transformers they would not reach the modules that hold no
-        # parameter of their own.
+        # CLIP first, by its own rules: in a class outside of transformers, the base class does not apply them to modules
+        # without parameters of their own.
         self.base_model.spatial_encoder.initialize_weights()
         super().initialize_weights()
 
@@ -481,9 +474,9 @@ class DiSTPreTrainedModel(FrozenBackboneModel):
 class DiSTModel(DiSTPreTrainedModel):
     """
     The model up to the video embedding: the frozen spatial encoder (CLIP) on every α-th frame, the temporal encoder on
-    all of them, the integration branch between the two, and the pooling (section 3 of the paper).
+    all frames, the integration branch between the two, and the pooling (section 3 of the paper).
 
-    `DiSTModel(config)` has random weights. [`DiSTModel.from_backbone`] puts CLIP's into the spatial encoder, and
+    `DiSTModel(config)` has random weights, [`DiSTModel.from_backbone`] has CLIP's in the spatial encoder, and
     [`DiSTModel.from_pretrained`] loads a trained checkpoint.
     """
 
@@ -492,7 +485,7 @@ class DiSTModel(DiSTPreTrainedModel):
         self.temporal_stem = DiSTTemporalStem(config)
         self.layers = nn.ModuleList([DiSTLayer(config, layer_idx) for layer_idx in range(config.num_hidden_layers)])
         self.pooling = DiSTPooling(config)
-        # After the branches, because gradient checkpointing asks the first layer it meets, and this one is frozen.
+        # After the branches, because gradient checkpointing looks at the first layer that it finds, and this one is frozen.
         self.spatial_encoder = CLIPVisionModel(config.vision_config)
         if config.vision_config.hidden_act == "quick_gelu":
             for encoder_layer in self.spatial_encoder.encoder.layers:
@@ -509,7 +502,7 @@ class DiSTModel(DiSTPreTrainedModel):
     def _check_input(
         self, pixel_values_videos: torch.Tensor, interpolate_pos_encoding: bool, num_axes: int = 5
     ) -> tuple[int, int]:
-        """Check the shape, and return how many patches a frame has in height and width."""
+        """Check the shape, and return the number of patches in a frame's height and width."""
         size, patch_size = self.config.vision_config.image_size, self.config.vision_config.patch_size
         batch = "batch" if num_axes == 5 else "batch, views"
         expected = f"({batch}, {self.config.num_frames}, 3, {size}, {size})"
@@ -539,8 +532,8 @@ class DiSTModel(DiSTPreTrainedModel):
 
     def _encode(self, module: nn.Module, *args, **kwargs) -> torch.Tensor:
         """
-        Run a module of the spatial encoder. If that is frozen, no gradient is recorded, and one in half precision computes
-        in it: autocast would cast its weights to float32 and back in every step.
+        Run a module of the spatial encoder. If this is frozen, it records no gradient, and computes in its own precision
+        if that is a half one: autocast would cast the weights to float32 and back in every step.
         """
         if not self.config.freeze_backbone:
             return module(*args, **kwargs)
@@ -549,7 +542,7 @@ class DiSTModel(DiSTPreTrainedModel):
             return module(*args, **kwargs)
 
     def _pool_frames(self, spatial_hidden_states: torch.Tensor, **kwargs) -> torch.Tensor:
-        """CLIP's own pooled output of each frame, (B, S, D), from the last selected layer's output."""
+        """From the last selected layer's output (B * S, 1 + N, D) to CLIP's own pooled output of each frame (B, S, D)."""
         for encoder_layer in self.spatial_encoder.encoder.layers[self.config.selected_layers[-1] + 1 :]:
             spatial_hidden_states = self._encode(encoder_layer, spatial_hidden_states, None, **kwargs)
         pooler_output = self._encode(self.spatial_encoder.post_layernorm, spatial_hidden_states[:, 0])
@@ -568,17 +561,17 @@ class DiSTModel(DiSTPreTrainedModel):
         """
         Args:
             pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, 3, height, width)`):
-                Frames normalized with CLIP's mean and standard deviation, as [`DiSTVideoProcessor`] gives them.
+                Frames normalized with CLIP's mean and standard deviation, as [`DiSTVideoProcessor`] returns them.
             interpolate_pos_encoding (`bool`, defaults to `False`):
-                Whether to resize the spatial encoder's position embeddings to frames of another size, of which height
-                and width are multiples of the patch size.
+                Whether to resize the spatial encoder's position embeddings to frames of another size, whose height and
+                width are multiples of the patch size.
             output_hidden_states (`bool`, `int` or `list[int]`, *optional*):
-                Whether to return the hidden states; indices select some of them.
+                Whether to return the hidden states, or the indices of those to return.
             output_attentions (`bool`, *optional*):
                 Whether to return the attention weights of the pooling.
             output_spatial_pooler (`bool`, defaults to `False`):
-                Whether to return CLIP's own pooled output of each frame, for which the layers of the spatial encoder
-                after the last selected one run too.
+                Whether to return CLIP's own pooled output of each frame. The layers of the spatial encoder after the last
+                selected one then run too.
 
         Returns:
             [`DiSTModelOutput`], or a tuple with `return_dict=False`.
@@ -640,15 +633,15 @@ class DiSTModel(DiSTPreTrainedModel):
         self, pixel_values_videos: torch.FloatTensor, **kwargs: Unpack[TransformersKwargs]
     ) -> BaseModelOutputWithPooling:
         """
-        The embeddings of videos, in the space of CLIP's text embeddings where they were trained against these.
+        Return the embeddings of videos, which a model trained with the text head has in the space of CLIP's text embeddings.
 
         Args:
             pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, 3, height, width)`):
                 As in `forward`, whose other options can be given too.
 
         Returns:
-            `BaseModelOutputWithPooling`, as the other models' `get_…_features` do: the embeddings, not normalized, are its
-            `pooler_output` of shape `(batch_size, projection_dim)`.
+            `BaseModelOutputWithPooling`, as from the `get_…_features` of other models. Its `pooler_output` of shape
+            `(batch_size, projection_dim)` holds the embeddings, not normalized.
         """
         outputs = self(pixel_values_videos, return_dict=True, **kwargs)
         return BaseModelOutputWithPooling(
@@ -659,20 +652,10 @@ class DiSTModel(DiSTPreTrainedModel):
         )
 
 
-def _wanted_indices(output_hidden_states: bool | int | list[int] | None, count: int) -> set[int] | None:
-    """Which of `count` hidden states `output_hidden_states` asks for, `None` for none of them at all."""
-    if output_hidden_states is None or output_hidden_states is False:
-        return None
-    if output_hidden_states is True:
-        return set(range(count))
-    selected = [output_hidden_states] if isinstance(output_hidden_states, int) else output_hidden_states
-    return {index % count for index in selected if -count <= index < count}
-
-
 class DiSTForVideoClassification(TextHeadMixin, DiSTPreTrainedModel):
     """
-    [`DiSTModel`] with a classifier: the cosines with the class names' text embeddings (`head_type="text"`, the paper's),
-    or a linear layer (`head_type="linear"`).
+    [`DiSTModel`] with a classifier: the cosines with the class names' text embeddings (`head_type="text"`, as in the
+    paper) or a linear layer (`head_type="linear"`).
     """
 
     backbone_prefix = "dist.spatial_encoder."
@@ -691,22 +674,43 @@ class DiSTForVideoClassification(TextHeadMixin, DiSTPreTrainedModel):
     @classmethod
     def from_backbone(cls, backbone: str | os.PathLike, *, class_names: list[str] | None = None, **kwargs):
         """
-        As [`DiSTModel.from_backbone`]; `class_names` goes to [`~DiSTForVideoClassification.set_class_names`], with CLIP's
-        text encoder from the same backbone. Without them, a text head is random until that is called.
+        Make a model to train, as [`DiSTModel.from_backbone`] does. `class_names` are passed on to
+        [`~DiSTForVideoClassification.set_class_names`], with CLIP's text encoder from the same backbone. Without them, a text
+        head is random until that is called.
         """
         model = super().from_backbone(backbone, **kwargs)
         if class_names is not None:
             names = ("revision", "token", "cache_dir", "local_files_only", "force_download")
             model.set_class_names(class_names, **{name: kwargs[name] for name in names if name in kwargs})
         elif model.config.head_type == "text":
-            logger.warning("The text head has no class names yet, and knows no classes. Call `set_class_names`.")
+            logger.warning("The text head has no class names yet, so its logits mean nothing. Call `set_class_names`.")
         return model
 
     def get_video_features(
         self, pixel_values_videos: torch.FloatTensor, **kwargs: Unpack[TransformersKwargs]
     ) -> BaseModelOutputWithPooling | tuple:
-        """As [`DiSTModel.get_video_features`]."""
+        """Return the embeddings of videos, as [`DiSTModel.get_video_features`] does."""
         return self.dist.get_video_features(pixel_values_videos, **kwargs)
+
+    def _average_views(self, logits: torch.Tensor) -> torch.Tensor:
+        """From the views' logits (B, views, labels) to the logits of their mean probabilities (B, labels)."""
+        if self.config.problem_type == "regression" or (self.config.problem_type is None and logits.shape[-1] == 1):
+            return logits.mean(dim=1)
+        if self.config.problem_type == "multi_label_classification":
+            log_yes = nn.functional.logsigmoid(logits).logsumexp(dim=1)
+            log_no = nn.functional.logsigmoid(-logits).logsumexp(dim=1)
+            return log_yes - log_no
+        # The sum of the views' probabilities, normalized again.
+        return logits.log_softmax(dim=-1).logsumexp(dim=1).log_softmax(dim=-1)
+
+    def _loss(self, labels: torch.Tensor, logits: torch.Tensor, **kwargs) -> torch.Tensor:
+        soft_targets = labels.is_floating_point() and labels.shape == logits.shape
+        problem_type = self.config.problem_type
+        if problem_type is None and self.config.head_type == "text":
+            problem_type = "single_label_classification"
+        if soft_targets and problem_type == "single_label_classification":
+            return nn.functional.cross_entropy(logits, labels.to(logits))
+        return self.loss_function(labels, logits, self.config, **kwargs)
 
     @can_return_tuple
     def forward(
@@ -723,39 +727,32 @@ class DiSTForVideoClassification(TextHeadMixin, DiSTPreTrainedModel):
         """
         Args:
             pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, 3, height, width)` or `(batch_size, num_views, num_frames, 3, height, width)`):
-                Normalized frames. The views of a video are averaged: their probabilities for single-label and
-                multi-label problems, their outputs for regression.
+                Normalized frames. Of several views of a video, the probabilities are averaged for single-label and
+                multi-label problems, and the outputs for regression.
             labels (`torch.Tensor`, *optional*):
-                As in the other classifiers of transformers, by `config.problem_type`: class indices `(batch_size,)`,
-                multi-label targets or regression targets `(batch_size, num_labels)`. With the problem type
-                `"single_label_classification"`, and with a text head of no problem type, also class probabilities
-                `(batch_size, num_labels)`, as mixup gives them.
+                As in the other classifiers of transformers, depending on `config.problem_type`: class indices
+                `(batch_size,)`, or multi-label or regression targets `(batch_size, num_labels)`. With the problem type
+                `"single_label_classification"`, and with a text head and no problem type, also class probabilities
+                `(batch_size, num_labels)`, such as mixup makes.
             interpolate_pos_encoding, output_hidden_states, output_attentions:
                 As in [`DiSTModel.forward`].
             class_embeds (`torch.FloatTensor` of shape `(num_classes, projection_dim)`, *optional*):
-                Classes to score instead of the text head's, as [`~DiSTForVideoClassification.embed_class_names`] gives
-                them.
+                Classes to score in place of the text head's own, from
+                [`~DiSTForVideoClassification.embed_class_names`].
             zero_shot_weight (`float`, *optional*):
-                The share of CLIP's own frame logits, instead of the model's own
-                ([`~DiSTForVideoClassification.set_zero_shot_weight`]). More than 0 needs CLIP's visual projection in the
-                head, which that method puts there.
+                Share of CLIP's own frame logits, in place of `config.zero_shot_weight`. More than 0 needs CLIP's visual
+                projection in the head; see [`~DiSTForVideoClassification.set_zero_shot_weight`].
 
         Returns:
             [`DiSTVideoClassifierOutput`], or a tuple with `return_dict=False`.
 
         Raises:
-            ValueError: If the shape of `pixel_values_videos` does not fit the configuration, or the last two options do
-                not fit the head.
+            ValueError: If the shape of `pixel_values_videos` does not fit the configuration, or if `class_embeds` or
+                `zero_shot_weight` do not fit the head.
         """
         if class_embeds is not None or zero_shot_weight is not None:
             self._check_text_head("`class_embeds` or `zero_shot_weight`")
-        zero_shot_weight = self.zero_shot_weight if zero_shot_weight is None else zero_shot_weight
-        check_zero_shot_weight(zero_shot_weight)
-        if zero_shot_weight > 0 and self.classifier.visual_projection is None:
-            raise ValueError(
-                f"`zero_shot_weight={zero_shot_weight}` needs CLIP's visual projection, which this model has not loaded. "
-                "Call `set_zero_shot_weight` or `load_visual_projection` first."
-            )
+        zero_shot_weight = self._choose_zero_shot_weight(zero_shot_weight)
         num_views = None
         if pixel_values_videos is not None and pixel_values_videos.ndim == 6:
             self.dist._check_input(pixel_values_videos, interpolate_pos_encoding, num_axes=6)
@@ -779,11 +776,8 @@ class DiSTForVideoClassification(TextHeadMixin, DiSTPreTrainedModel):
             video_embeds = video_embeds.unflatten(0, (-1, num_views))
             logits = self._average_views(logits.unflatten(0, (-1, num_views)))
 
-        loss = None
-        if labels is not None:
-            loss = self._loss(labels, logits, **kwargs)
         return DiSTVideoClassifierOutput(
-            loss=loss,
+            loss=None if labels is None else self._loss(labels, logits, **kwargs),
             logits=logits,
             video_embeds=video_embeds,
             hidden_states=outputs.hidden_states,
@@ -791,26 +785,6 @@ class DiSTForVideoClassification(TextHeadMixin, DiSTPreTrainedModel):
             attentions=outputs.attentions,
             video_attentions=outputs.video_attentions,
         )
-
-    def _average_views(self, logits: torch.Tensor) -> torch.Tensor:
-        """(B, views, labels) -> (B, labels): the logits of the views' mean probabilities."""
-        if self.config.problem_type == "regression" or (self.config.problem_type is None and logits.shape[-1] == 1):
-            return logits.mean(dim=1)
-        if self.config.problem_type == "multi_label_classification":
-            log_yes = nn.functional.logsigmoid(logits).logsumexp(dim=1)
-            log_no = nn.functional.logsigmoid(-logits).logsumexp(dim=1)
-            return log_yes - log_no
-        # The sum of the views' probabilities, made to sum to one again.
-        return logits.log_softmax(dim=-1).logsumexp(dim=1).log_softmax(dim=-1)
-
-    def _loss(self, labels: torch.Tensor, logits: torch.Tensor, **kwargs) -> torch.Tensor:
-        soft_targets = labels.is_floating_point() and labels.shape == logits.shape
-        problem_type = self.config.problem_type
-        if problem_type is None and self.config.head_type == "text":
-            problem_type = "single_label_classification"
-        if soft_targets and problem_type == "single_label_classification":
-            return nn.functional.cross_entropy(logits, labels.to(logits))
-        return self.loss_function(labels, logits, self.config, **kwargs)
 
 
 __all__ = ["DiSTForVideoClassification", "DiSTModel", "DiSTPreTrainedModel"]

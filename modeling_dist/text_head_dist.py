@@ -70,15 +70,6 @@ def clean_class_names(class_names: list[str]) -> list[str]:
     return class_names
 
 
-def check_zero_shot_weight(zero_shot_weight: float):
-    """
-    Raises:
-        ValueError: If the weight is not a number from 0 to 1.
-    """
-    if not 0 <= zero_shot_weight <= 1:
-        raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1, got {zero_shot_weight}.")
-
-
 def load_text_model(name_or_path: str | os.PathLike, **download_kwargs) -> CLIPTextModelWithProjection:
     """
     Load CLIP's text encoder from a repository or folder that may hold more of CLIP.
@@ -138,6 +129,11 @@ def embed_texts(texts: list[str], text_model: CLIPTextModelWithProjection, token
     # The padding comes after the token that CLIP reads, and its attention is causal: no mask is needed.
     batches = input_ids.to(text_model.device).split(256)
     return torch.cat([text_model(input_ids=batch).text_embeds.float() for batch in batches])
+
+
+def _check_zero_shot_weight(zero_shot_weight: float):
+    if not 0 <= zero_shot_weight <= 1:
+        raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1, got {zero_shot_weight}.")
 
 
 class TextHeadMixin:
@@ -320,12 +316,23 @@ class TextHeadMixin:
             OSError: If the projection cannot be loaded.
         """
         self._check_text_head("`zero_shot_weight`")
-        check_zero_shot_weight(zero_shot_weight)
+        _check_zero_shot_weight(zero_shot_weight)
         if visual_projection is not None:
             self._set_visual_projection(visual_projection)
         elif zero_shot_weight > 0:
             self.load_visual_projection(**download_kwargs)
         self.config.zero_shot_weight = float(zero_shot_weight)
+
+    def _choose_zero_shot_weight(self, zero_shot_weight: float | None) -> float:
+        """Return the weight that was given to `forward`, or else the model's own, if the head allows for it."""
+        zero_shot_weight = self.zero_shot_weight if zero_shot_weight is None else zero_shot_weight
+        _check_zero_shot_weight(zero_shot_weight)
+        if zero_shot_weight > 0 and self.classifier.visual_projection is None:
+            raise ValueError(
+                f"`zero_shot_weight={zero_shot_weight}` needs CLIP's visual projection, which this model has not loaded. "
+                "Call `set_zero_shot_weight` or `load_visual_projection` first."
+            )
+        return zero_shot_weight
 
     @torch.no_grad()
     def load_visual_projection(self, **download_kwargs):
