@@ -171,14 +171,11 @@ class PaperCheckpoint:
         Raises:
             ValueError: If it is not.
         """
+        patch_size = VISION_SIZES[self.architecture]["patch_size"]
         for what, expected, given in (
             ("num_frames", self.num_frames, config.num_frames),
             ("num_labels", NUM_LABELS[self.dataset], config.num_labels),
-            (
-                "vision_config.patch_size",
-                VISION_SIZES[self.architecture]["patch_size"],
-                config.vision_config.patch_size,
-            ),
+            ("vision_config.patch_size", patch_size, config.vision_config.patch_size),
         ):
             if expected != given:
                 raise ValueError(
@@ -201,17 +198,3 @@ PAPER_CHECKPOINTS = {
         PaperCheckpoint("l14", 32, "ssv2", 73.1, 93.2),
     )
 }
-
-
-__all__ = [
-    "BACKBONES",
-    "DATASET_NAMES",
-    "NUM_LABELS",
-    "OPENAI_CLIP",
-    "PAPER_CHECKPOINTS",
-    "PAPER_URL",
-    "RECIPES",
-    "VISION_SIZES",
-    "PaperCheckpoint",
-    "find_openai_clip",
-]

@@ -58,27 +58,13 @@ def find_backbone(
         return None, None, f"{openai_clip} is not in the cache and cannot be reached ({str(error).splitlines()[0]})"
 
 
-@dataclass
-class Comparison:
-    """How far tensors of the checkpoint are from those of the same names in the backbone."""
-
-    num_tensors: int
-    num_different: int
-    max_difference: float
-
-    def __str__(self):
-        if not self.num_different:
-            return f"equal to the backbone's in all {self.num_tensors} tensors"
-        return (
-            f"different from the backbone's in {self.num_different} of {self.num_tensors} tensors, by up to "
-            f"{self.max_difference:.3g}"
-        )
-
-
-def _compare(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> Comparison | None:
-    """Compare tensors; `None` if the backbone does not hold all of them in these shapes."""
+def _compare(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> tuple[bool | None, str]:
+    """
+    Return whether tensors of the checkpoint are equal to those of the same names in the backbone (`None` if it does not
+    hold all of them), and the result in words.
+    """
     if any(name not in theirs or theirs[name].shape != tensor.shape for name, tensor in ours.items()):
-        return None
+        return None, "not in the backbone's repository in these shapes"
     # A checkpoint in half precision is equal to the backbone if it holds the rounded values.
     differences = {}
     for name, tensor in ours.items():
@@ -86,7 +72,11 @@ def _compare(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> 
         packed_name = re.sub(r"\.[qkv]_proj\.", ".in_proj.", name)  # counted as one tensor, as in the checkpoint
         differences.setdefault(packed_name, []).append(difference)
     differences = torch.stack([torch.stack(parts).max() for parts in differences.values()])
-    return Comparison(len(differences), int((differences != 0).sum()), differences.max().item())
+    num_different = int((differences != 0).sum())
+    if not num_different:
+        return True, f"equal to the backbone's in all {len(differences)} tensors"
+    extent = f"in {num_different} of {len(differences)} tensors, by up to {differences.max():.3g}"
+    return False, f"different from the backbone's {extent}"
 
 
 def _check_vision_config(vision_config: CLIPVisionConfig, backbone: Backbone, backbone_config: CLIPVisionConfig):
@@ -140,27 +130,23 @@ def choose_vision_tower(
 
     _check_vision_config(config.vision_config, backbone, backbone_config)
     theirs = backbone.vision_weights(config.vision_config)
-    comparison = _compare(own, theirs)
-    text_comparison = _compare(convert_text_tower(tensors), backbone.tensors)
-    projection_comparison = _compare({"visual_projection.weight": projection}, backbone.tensors)
-    lines = [("vision tower", str(comparison))]
-    if text_comparison is not None:
-        lines.append(("text tower", str(text_comparison)))
-        if text_comparison.num_different:
-            lines.append(("", "class names set later are embedded by the backbone's, in a different embedding space"))
+    is_same, comparison = _compare(own, theirs)
+    is_same_text, text_comparison = _compare(convert_text_tower(tensors), backbone.tensors)
+    is_same_projection, _ = _compare({"visual_projection.weight": projection}, backbone.tensors)
+    lines = [("vision tower", comparison), ("text tower", text_comparison)]
+    if is_same_text is False:
+        lines.append(("", "class names set later are embedded by the backbone's, in a different embedding space"))
 
-    if comparison.num_different:
+    if not is_same:
         difference = f"The vision tower of {official.path} is {comparison} ({backbone.name_or_path})"
         if backbone_mismatch == "error":
             raise ValueError(f'{difference}. With `backbone_mismatch="include"` it is saved with the model.')
         if backbone_mismatch == "include":
             logger.warning(f"{difference}. The whole model is saved.")
-            if text_comparison is not None and not text_comparison.num_different:
+            if is_same_text:
                 # The name tells where to find the text encoder that embeds other class names.
                 config.backbone, config.backbone_revision = backbone.name_or_path, backbone.commit_hash
             return VisionTower(own, projection), lines
         logger.warning(f"{difference}, and is replaced by it. The model does not compute what the checkpoint does.")
         lines.append(("", "the vision tower is replaced by the backbone's"))
-    if projection_comparison is not None and not projection_comparison.num_different:
-        projection = None
-    return VisionTower(theirs, projection, backbone), lines
+    return VisionTower(theirs, None if is_same_projection else projection, backbone), lines

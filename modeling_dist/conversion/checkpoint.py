@@ -197,20 +197,16 @@ def _read_sizes(path: str, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     }
 
 
-def _choose_layers(selected_layers: list[int] | None, num_blocks: int, num_layers: int) -> list[int]:
-    if selected_layers is None:
-        if num_blocks != num_layers:
-            raise ValueError(
-                f"The checkpoint reads {num_blocks} of the {num_layers} layers of its vision tower, and does not reveal "
-                "which. Give them as `selected_layers`, counted from 0."
-            )
-        return list(range(num_layers))
-    if len(selected_layers) != num_blocks:
+def _check_selected_layers(selected_layers: list[int] | None, num_blocks: int, num_layers: int):
+    if selected_layers is None and num_blocks != num_layers:
         raise ValueError(
-            f"`selected_layers` must name {num_blocks} layers, as many as the checkpoint reads, got "
-            f"{list(selected_layers)}."
+            f"The checkpoint reads {num_blocks} of the {num_layers} layers of its vision tower, and does not reveal which. "
+            "Give them as `selected_layers`, counted from 0."
         )
-    return list(selected_layers)
+    if selected_layers is not None and len(selected_layers) != num_blocks:
+        raise ValueError(
+            f"`selected_layers` must name {num_blocks} layers, as many as the checkpoint reads, got {selected_layers}."
+        )
 
 
 def _make_text_config(tensors: dict[str, torch.Tensor]) -> CLIPTextConfig:
@@ -245,19 +241,6 @@ def _check_tensors(
             problems.append(f"{name}: shape {tuple(tensors[name].shape)} instead of {shape}")
     _refuse_tensors(path, problems)
     return [name for name in tensors if name.startswith(unused_prefix)]
-
-
-def _choose_num_heads(dim: int, num_heads: int | None, option: str, what: str) -> int:
-    if num_heads is None:
-        if dim % CLIP_HEAD_DIM:
-            raise ValueError(
-                f"The {what} has width {dim}, which is not a multiple of {CLIP_HEAD_DIM}, the width of a head in CLIP. Give "
-                f"its number of attention heads as `{option}`; the tensors do not reveal it."
-            )
-        return dim // CLIP_HEAD_DIM
-    if num_heads < 1 or dim % num_heads:
-        raise ValueError(f"`{option}` must divide the {what}'s width, {dim}; got {num_heads}.")
-    return num_heads
 
 
 @dataclass
@@ -296,11 +279,8 @@ class OfficialCheckpoint:
         """
         tensors, other_entries = read_official_checkpoint(path)
         sizes = _read_sizes(path, tensors)
-        num_blocks, num_layers = (
-            _count(tensors, "dist_net.input_linears."),
-            sizes["vision_config"]["num_hidden_layers"],
-        )
-        selected_layers = _choose_layers(selected_layers, num_blocks, num_layers)
+        num_blocks = _count(tensors, "dist_net.input_linears.")
+        _check_selected_layers(selected_layers, num_blocks, sizes["vision_config"]["num_hidden_layers"])
         try:
             config = DiSTConfig(**sizes, backbone=None, selected_layers=selected_layers)
         except ValueError as error:
@@ -320,4 +300,12 @@ class OfficialCheckpoint:
             (self.config.vision_config, num_attention_heads, "num_attention_heads", "vision tower"),
             (self.text_config, num_text_attention_heads, "num_text_attention_heads", "text tower"),
         ):
-            config.num_attention_heads = _choose_num_heads(config.hidden_size, num_heads, option, what)
+            width = config.hidden_size
+            if num_heads is None and width % CLIP_HEAD_DIM:
+                raise ValueError(
+                    f"The {what} has width {width}, which is not a multiple of {CLIP_HEAD_DIM}, the width of a head in CLIP. "
+                    f"Give its number of attention heads as `{option}`; the tensors do not reveal it."
+                )
+            if num_heads is not None and (num_heads < 1 or width % num_heads):
+                raise ValueError(f"`{option}` must divide the {what}'s width, {width}; got {num_heads}.")
+            config.num_attention_heads = num_heads or width // CLIP_HEAD_DIM

@@ -49,7 +49,10 @@ def make_report(
         ("saved", f"{saved}: {num_bytes / 1e6:,.1f} MB"),
         ("tensors", f"{len(official.tensors)} in the checkpoint: {_count_by_use(official, vision_tower)}"),
         *(("left out", f"{name}: nothing reads it") for name in official.unused),
-        *(("left out", f"{name}: an entry of the file that is not part of the model") for name in official.other_entries),
+        *(
+            ("left out", f"{name}: an entry of the file that is not part of the model")
+            for name in official.other_entries
+        ),
         ("self-check", f"passed; largest relative differences: {check}"),
     ]
     width = max(len(what) for what, _ in lines)
