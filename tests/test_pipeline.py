@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModel, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
+from transformers.dynamic_module_utils import get_relative_import_files
 from without_package import HIDE_PACKAGE
 
 from modeling_dist import DiSTConfig, DiSTVideoProcessor, VideoDecodingError
-from modeling_dist.hub import CODE_FILES, export_code
+from modeling_dist.hub import AUTO_MAP, CODE_FILES, PIPELINE_FILES, export_code
 
 
 ROOT = Path(__file__).parent.parent
@@ -113,6 +115,52 @@ def assert_works_without_the_package(folder, video, short_video, tmp_path):
 
 def test_exported_code_works_without_the_package(standalone, video, short_video, tmp_path):
     assert_works_without_the_package(standalone, video, short_video, tmp_path)
+
+
+SAVED_AGAIN = """
+import json, shutil, sys
+from transformers import AutoModel, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
+
+folder, video, saved = {arguments!r}
+model = AutoModelForVideoClassification.from_pretrained(folder, trust_remote_code=True)
+base = AutoModel.from_pretrained(folder, trust_remote_code=True)
+assert (type(model).__name__, type(base).__name__) == ("DiSTForVideoClassification", "DiSTModel")
+stock = pipeline("video-classification", model=folder, trust_remote_code=True)(video)
+zero_shot = pipeline("zero-shot-video-classification", model=folder, trust_remote_code=True)
+print(json.dumps([stock, zero_shot(video, candidate_labels=["zumba", "archery"])]))
+model.save_pretrained(saved)
+AutoVideoProcessor.from_pretrained(folder, trust_remote_code=True).save_pretrained(saved)
+shutil.rmtree(folder)
+model.save_pretrained(saved + "-without-pipeline")
+"""
+
+
+def test_remote_code_is_saved_again_whole(standalone, video, tmp_path):
+    """Each generation in a process that has neither the package nor the folder before it."""
+    shutil.copytree(standalone, tmp_path / "0")
+    results = []
+    for generation in range(3):
+        arguments = (str(tmp_path / str(generation)), video, str(tmp_path / str(generation + 1)))
+        code = HIDE_PACKAGE + SAVED_AGAIN.format(arguments=arguments)
+        result = run_python(code, tmp_path, HF_HOME=str(tmp_path / f"home-{generation}"), HF_HUB_OFFLINE="1")
+        assert result.returncode == 0, result.stderr
+        results.append(json.loads(result.stdout.splitlines()[-1]))
+        assert "saved without the pipeline zero-shot-video-classification" in result.stderr
+        saved = json.loads((tmp_path / f"{generation + 1}" / "config.json").read_text())
+        without = json.loads((tmp_path / f"{generation + 1}-without-pipeline" / "config.json").read_text())
+        assert "zero-shot-video-classification" in saved["custom_pipelines"] and not without.get("custom_pipelines")
+    assert results[0] == results[1] == results[2]
+    assert {*CODE_FILES, *PIPELINE_FILES} < set(os.listdir(tmp_path / "3"))
+
+
+def test_code_files_are_what_the_library_copies_and_nothing_else(standalone):
+    """A process that runs the code has the files that the four classes import, directly or not."""
+    needed = set()
+    for reference in (*AUTO_MAP.values(), "zero_shot_pipeline_dist.ZeroShotVideoClassificationPipeline"):
+        file = standalone / f"{reference.split('.')[0]}.py"
+        needed |= {file.name, *(Path(path).name for path in get_relative_import_files(file))}
+    assert sorted(needed) == sorted((*CODE_FILES, *PIPELINE_FILES))
+    assert {path.name for path in standalone.glob("*.py")} == needed
 
 
 def test_code_files_import_only_what_the_hub_provides():

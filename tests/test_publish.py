@@ -275,12 +275,13 @@ def test_model_loaded_as_remote_code_pushes_what_it_has(server, published, video
     code = (
         HIDE_PACKAGE
         + """
-from transformers import AutoModelForVideoClassification
+from transformers import AutoModelForVideoClassification, AutoVideoProcessor
 kwargs = {"trust_remote_code": True}
 model = AutoModelForVideoClassification.from_pretrained("org/origin", **kwargs)
 print(model.push_to_hub("org/copy", revision="dev", include_backbone=True, commit_message="Copied").commit_message)
 again = AutoModelForVideoClassification.from_pretrained("org/copy", revision="dev", **kwargs)
 print(again.count_parameters() == model.count_parameters())
+AutoVideoProcessor.from_pretrained("org/origin", **kwargs).push_to_hub("org/copy", revision="dev")
 try:
     model.push_to_hub("org/copy", dry_run=True)
 except ValueError as error:
@@ -290,8 +291,41 @@ except ValueError as error:
     message, same, error = run(client, code, with_package=False).splitlines()
     assert (message, same) == ("Copied", "True") and "needs the package modeling_dist" in error
     files = hub.files("org/copy", "dev")
-    assert {"config.json", "model.safetensors", "modeling_dist.py", "frozen_backbone_dist.py"} <= set(files)
+    assert set(files) == FILES
     assert [name for name in load(files["model.safetensors"]) if "spatial_encoder" in name]
+
+    del hub.repositories["model", "org/origin"]
+    code = """
+import sys
+from transformers import AutoModel, AutoModelForVideoClassification, pipeline
+kwargs = {"model": "org/copy", "revision": "dev", "trust_remote_code": True}
+print(len(pipeline("video-classification", **kwargs)(sys.argv[1])))
+zero_shot = pipeline("zero-shot-video-classification", **kwargs)
+print(len(zero_shot(sys.argv[1], candidate_labels=["a", "b"])))
+"""
+    assert run(client, HIDE_PACKAGE + code, video, with_package=False).split() == ["3", "2"]
+
+
+def test_remote_code_does_not_push_the_path_of_a_backbone(server, standalone):
+    hub, client = server
+    code = """
+import sys
+from transformers import AutoModelForVideoClassification
+model = AutoModelForVideoClassification.from_pretrained(sys.argv[1], trust_remote_code=True)
+for push in (
+    lambda **kwargs: model.push_to_hub("org/local-backbone", **kwargs),
+    lambda **kwargs: model.save_pretrained("saved", push_to_hub=True, repo_id="org/local-backbone", **kwargs),
+):
+    try:
+        push()
+    except ValueError as error:
+        print(error)
+print(push(include_backbone=True, commit_message="Whole").commit_message)
+"""
+    *refusals, message = run(client, HIDE_PACKAGE + code, standalone, with_package=False).splitlines()
+    assert len(refusals) == 2 and all("a folder on this machine" in refusal for refusal in refusals)
+    assert message == "Whole" and len(hub.commits("org/local-backbone")) == 2
+    assert [name for name in load(hub.files("org/local-backbone")["model.safetensors"]) if "spatial_encoder" in name]
 
 
 # The backbone
