@@ -32,6 +32,12 @@ def select_backbone(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
     return {name.split(f"{BACKBONE_MODULE}.", 1)[1]: tensor for name, tensor in tensors.items() if in_backbone(name)}
 
 
+def add_variant(name: str, variant: str | None) -> str:
+    """Return the name that a file of weights has in a variant: `model.safetensors` becomes `model.fp16.safetensors`."""
+    stem, suffix = name.rsplit(".", 1)
+    return f"{stem}.{variant}.{suffix}" if variant else name
+
+
 def read_checkpoint(
     name_or_path: str, variant: str | None = None, use_safetensors: bool | None = None, **download_kwargs
 ) -> tuple[dict[str, torch.Tensor], str | None]:
@@ -58,8 +64,7 @@ def read_checkpoint(
         names += [SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME]
     if not use_safetensors:
         names += [WEIGHTS_NAME, WEIGHTS_INDEX_NAME]
-    if variant is not None:
-        names = [f"{stem}.{variant}.{suffix}" for stem, suffix in (name.rsplit(".", 1) for name in names)]
+    names = [add_variant(name, variant) for name in names]
     for name in names:
         path = cached_file(name_or_path, name, _raise_exceptions_for_missing_entries=False, **download_kwargs)
         if path is not None:

@@ -17,11 +17,12 @@ from typing import ClassVar
 import torch
 from huggingface_hub import CommitInfo
 from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.utils import CONFIG_NAME, cached_file, logging
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file, logging
 
 from .checkpoint_dist import (
     BACKBONE_MODULE,
     Backbone,
+    add_variant,
     fingerprint_weights,
     in_backbone,
     read_checkpoint,
@@ -37,10 +38,16 @@ logger = logging.get_logger(__name__)
 
 def stale_weights(present: Collection[str], written: Collection[str], variant: str | None = None) -> list[str]:
     """Return the weights of an earlier save in another number of files, which a loader could take for the new ones."""
-    suffix = f".{variant}" if variant else ""
-    whole = {f"model{suffix}.safetensors", f"model.safetensors.index{suffix}.json"}
-    shard = re.compile(re.escape(f"model{suffix}") + r"-\d{5}-of-\d{5}\.safetensors")
-    return [name for name in present if name not in written and (name in whole or shard.fullmatch(name))]
+    whole = add_variant(SAFE_WEIGHTS_NAME, variant)
+    stem, suffix = map(re.escape, whole.rsplit(".", 1))
+    shard = re.compile(rf"{stem}-\d{{5}}-of-\d{{5}}\.{suffix}")
+    names = {whole, add_variant(SAFE_WEIGHTS_INDEX_NAME, variant)}
+    return [name for name in present if name not in written and (name in names or shard.fullmatch(name))]
+
+
+def is_local(name_or_path: str | None) -> bool:
+    """Whether a name is that of a folder on this machine, not of a repository on the Hub."""
+    return bool(name_or_path) and (os.path.isabs(name_or_path) or os.path.isdir(name_or_path))
 
 
 def refuse_local_backbone(backbone: str | None):
@@ -50,7 +57,7 @@ def refuse_local_backbone(backbone: str | None):
     Raises:
         ValueError: If the backbone is a folder on this machine.
     """
-    if backbone and (os.path.isabs(backbone) or os.path.isdir(backbone)):
+    if is_local(backbone):
         raise ValueError(
             f"The backbone is a folder on this machine, {backbone}, which nobody else has. Name the repository that holds the "
             "same weights with `backbone=<Hub id>` (`--backbone ID`), or put them into the checkpoint with "

@@ -420,7 +420,7 @@ model.push_to_hub("org/pinned", backbone="org/pinned-clip", backbone_revision=sy
 
 def test_folder_that_is_no_dist_and_broken_files_are_named(published, tmp_path):
     (published / "metrics.json").write_text('{"top1": ')
-    with pytest.raises(ValueError, match=r"metrics\.json is not JSON"):
+    with pytest.raises(ValueError, match=r"metrics\.json is not a valid JSON file"):
         publish(published, "org/name", dry_run=True)
     (tmp_path / "list.json").write_text("[1]")
     with pytest.raises(ValueError, match=r"list\.json must hold a JSON object.*a list"):

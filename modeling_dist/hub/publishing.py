@@ -1,15 +1,14 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """Publishing a saved model: the code beside the weights, for people without this package, and one commit on the Hub."""
 
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import CommitInfo, HfApi
-from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers.utils import (
     CONFIG_NAME,
@@ -20,9 +19,10 @@ from transformers.utils import (
     logging,
 )
 
-from ..checkpoint_dist import Backbone, in_backbone, same_weights, select_backbone
+from ..checkpoint_dist import Backbone, add_variant, in_backbone, read_checkpoint, same_weights, select_backbone
 from ..configuration_dist import DiSTConfig
-from ..frozen_backbone_dist import refuse_local_backbone
+from ..files import read_json_object, write_json
+from ..frozen_backbone_dist import is_local, refuse_local_backbone
 from ..modeling_dist import DiSTForVideoClassification, DiSTModel
 from ..paper import PAPER_CHECKPOINTS
 from ..video_processing_dist import DiSTVideoProcessor
@@ -34,7 +34,7 @@ logger = logging.get_logger(__name__)
 
 MODEL_CARD_NAME = "README.md"
 
-# The files that run as remote code; they import nothing of this package but each other.
+# The files that run as remote code. They import nothing of this package but each other.
 CODE_FILES = (
     "checkpoint_dist.py",
     "configuration_dist.py",
@@ -44,7 +44,7 @@ CODE_FILES = (
     "video_decoding_dist.py",
     "video_processing_dist.py",
 )
-# What runs as remote code beside them, where it is asked for by its task.
+# Remote code that only the pipeline of its task runs.
 PIPELINE_FILES = ("zero_shot_pipeline_dist.py",)
 
 AUTO_MAP = {
@@ -66,13 +66,13 @@ CUSTOM_PIPELINES = {
 
 def export_code(folder: str | os.PathLike) -> list[str]:
     """
-    Puts the model's code into a saved folder, so that `AutoModel`, `AutoModelForVideoClassification`,
-    `AutoVideoProcessor` and `pipeline` load it with `trust_remote_code=True` where this package is not installed; for a
-    model with the text head also `pipeline("zero-shot-video-classification")`.
+    Add the model's code to a saved folder, so that `AutoModel`, `AutoModelForVideoClassification`, `AutoVideoProcessor` and
+    `pipeline` load it with `trust_remote_code=True` where this package is not installed. For a model with the text head,
+    this includes `pipeline("zero-shot-video-classification")`.
 
     Args:
         folder (`str` or `os.PathLike`):
-            What `model.save_pretrained` and `processor.save_pretrained` wrote.
+            The folder that `model.save_pretrained` and `processor.save_pretrained` wrote to.
 
     Returns:
         `list[str]`: The files that were written.
@@ -83,24 +83,18 @@ def export_code(folder: str | os.PathLike) -> list[str]:
     folder = Path(folder)
     settings = {}
     for name, what in ((CONFIG_NAME, "model"), (VIDEO_PROCESSOR_NAME, "video processor")):
-        path = folder / name
-        if not path.is_file():
+        if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} holds no {what} ({name}). Save it there with `save_pretrained` first.")
-        settings[path] = _read_json(path)
-    written = []
+        settings[name] = read_json_object(folder / name)
+    settings[CONFIG_NAME]["auto_map"] = AUTO_MAP
+    settings[VIDEO_PROCESSOR_NAME]["auto_map"] = {"AutoVideoProcessor": AUTO_MAP["AutoVideoProcessor"]}
+    if settings[CONFIG_NAME].get("head_type", "text") == "text":
+        settings[CONFIG_NAME]["custom_pipelines"] = CUSTOM_PIPELINES
     for name in (*CODE_FILES, *PIPELINE_FILES):
-        written.append(shutil.copy(Path(__file__).parents[1] / name, folder / name))
-    for path, content in settings.items():
-        content["auto_map"] = (
-            AUTO_MAP if path.name == CONFIG_NAME else {"AutoVideoProcessor": AUTO_MAP["AutoVideoProcessor"]}
-        )
-        if path.name == CONFIG_NAME and content.get("head_type", "text") == "text":
-            content["custom_pipelines"] = CUSTOM_PIPELINES
-        aside = path.with_suffix(".json.new")
-        _write_json(content, aside)
-        os.replace(aside, path)
-        written.append(path)
-    return [str(path) for path in written]
+        shutil.copy(Path(__file__).parents[1] / name, folder / name)
+    for name, content in settings.items():
+        write_json(folder / name, content, sort_keys=True)
+    return [str(folder / name) for name in (*CODE_FILES, *PIPELINE_FILES, *settings)]
 
 
 def publish(
@@ -128,81 +122,84 @@ def publish(
     dry_run: bool = False,
 ) -> CommitInfo | dict[str, int]:
     """
-    Publishes a saved, trained or converted model on the Hub in one commit: the weights as they were saved, the
-    configuration, the video processor, the code for people without this package, and a model card.
+    Publish a saved, trained or converted model on the Hub in one commit: the weights as they were saved, the configuration,
+    the video processor, the code for people without this package, and a model card.
 
-    What the repository holds already is not sent again. A `README.md` that somebody has written, in the folder or in the
-    repository, is kept.
+    Files that the repository holds already are not uploaded again. A `README.md` that somebody has written by hand, in the
+    folder or in the repository, is kept.
 
     Args:
         folder (`str` or `os.PathLike`):
-            What `model.save_pretrained` wrote. `model.push_to_hub` goes by way of such a folder.
+            The folder that `model.save_pretrained` wrote to.
         repo_id (`str`):
-            `namespace/name` (yourself or an organization), or a name in your own namespace. Made if it does not exist.
+            `namespace/name`, where the namespace is yours or an organization's, or a name in your own namespace. The
+            repository is created if it does not exist.
         processor (`DiSTVideoProcessor`, *optional*):
-            By default the folder's own, else the repository's, else that of `origin` if it fits, else one for the sizes
-            that the configuration has.
+            Defaults to the folder's own, then to the repository's, then to that of `origin` if it fits, then to one of the
+            sizes in the configuration.
         backbone (`str`, *optional*):
-            Repository on the Hub that holds the backbone's weights, to name instead of a folder on this machine. It is
-            checked by the fingerprint where it can be reached.
+            Hub id of the repository that holds the backbone's weights, to name in place of a folder on this machine. It is
+            checked by the fingerprint if it can be reached.
         backbone_revision (`str`, *optional*):
-            Its commit, branch or tag. By default the one that the configuration pins, if it names the same repository, else
-            the newest. The commit is what the published configuration pins.
+            Commit, branch or tag of that repository. Defaults to the one in the configuration if this names the same
+            repository, else to the newest. The published configuration has its commit.
         include_backbone (`bool`, *optional*):
-            Whether to publish the backbone's weights too. By default they are published where the folder holds them.
+            Whether to publish the backbone's weights too. Defaults to whether the folder holds them.
         metrics, training_settings (`dict`, `str` or `os.PathLike`, *optional*):
-            For the card, as they are or as JSON files. By default `metrics.json` and `training_settings.json` of the folder.
+            Content of the model card, or JSON files with it. Default to `metrics.json` and `training_settings.json` in the
+            folder.
         authors_metrics (`dict`, `str` or `os.PathLike`, *optional*):
-            What the authors of the weights report, in the form of `metrics`. The card tells it apart from what was measured.
+            Figures that the authors of the weights report, in the form of `metrics`. The card distinguishes them from
+            measured ones.
         paper_checkpoint (`str`, *optional*):
-            Which of the paper's nine checkpoints the model was converted from, for instance `"dist-vit-b16-8-16f-k400"`. The
-            card has the paper's figures and settings then, unless others are given or lie in the folder.
+            Which of the paper's checkpoints the model was converted from, such as `"dist-vit-b16-8-16f-k400"`. The card then
+            has the paper's figures and settings, unless others are given or in the folder.
         license (`str`, *optional*):
-            Of the weights, by its identifier on the Hub, for instance `"apache-2.0"`.
+            License of the weights, by its identifier on the Hub, such as `"apache-2.0"`.
         tags (`list[str]`, *optional*):
-            For the card.
+            Tags of the model card.
         private (`bool`, *optional*):
             Whether a new repository is private.
         revision (`str`, *optional*):
-            Branch to commit to, made if it does not exist.
+            Branch to commit to, created if it does not exist.
         create_pr (`bool`, *optional*):
             Whether to propose the commit as a pull request.
         token (`str` or `bool`, *optional*):
-            Instead of the one that `hf auth login` has stored.
+            Used instead of the one that `hf auth login` has stored.
         commit_message, commit_description (`str`, *optional*):
-            Of the commit.
+            Title and description of the commit.
         variant (`str`, *optional*):
-            Of the weights.
+            Variant of the weights.
         origin (`str`, *optional*):
             Folder or Hub id that the model was made from.
         dry_run (`bool`, defaults to `False`):
-            Only say what would be published.
+            Whether to only return what would be published.
 
     Returns:
-        `CommitInfo`: The commit, or the last one where nothing has changed. With `dry_run`, `dict[str, int]`: the files
-        with their sizes in bytes; nothing is made or sent on the Hub.
+        `CommitInfo`: The commit, or the last one if nothing has changed. With `dry_run`, which creates and sends nothing,
+        `dict[str, int]`: the files with their sizes in bytes.
 
     Raises:
-        FileNotFoundError: If the folder holds no model, or a file that is given is not there.
-        ValueError: If the folder holds no DiST, a JSON file is broken, the model is not the `paper_checkpoint`, or the
-            processor is for another number of frames; or if the backbone is a folder on this machine and nothing else is
-            said, is not the one that `backbone` holds, or would be lost.
-        ConnectionError: If the Hub fails in the middle. Nothing is half done, and the same can be run again.
+        FileNotFoundError: If the folder holds no model, or a given file does not exist.
+        ValueError: If the folder holds another kind of model, a JSON file is broken, the model is not the
+            `paper_checkpoint`, or the processor is for another number of frames; or if the backbone is a folder on this
+            machine and no repository is given, is not the one that `backbone` holds, or would be lost.
+        ConnectionError: If the connection to the Hub fails. Nothing is left half done, and the call can be repeated.
         huggingface_hub.errors.HfHubHTTPError: If the Hub refuses.
     """
     folder = Path(folder)
-    _check_model(folder)
-    if backbone is not None and (os.path.isabs(backbone) or os.path.isdir(backbone)):
+    settings = _read_config(folder)
+    if is_local(backbone):
         raise ValueError(f"`backbone` must be the id of a repository on the Hub, and {backbone} is a folder.")
+    card_content = _read_card_content(folder, metrics, authors_metrics, training_settings, paper_checkpoint)
+    card_content |= {"license": license, "tags": tags}
     api = HfApi(token=token, library_name="modeling_dist")
-    card_data = _read_card_data(folder, metrics, authors_metrics, training_settings, paper_checkpoint)
-    card_data |= {"license": license, "tags": tags}
     with tempfile.TemporaryDirectory() as temporary:
-        stage = Path(temporary)
-        weights, card_data["holds_backbone"] = _stage_model(
-            api, folder, stage, backbone, backbone_revision, include_backbone, variant
+        staging = Path(temporary)
+        weights, card_content["holds_backbone"] = _stage_model(
+            api, folder, settings, staging, backbone, backbone_revision, include_backbone, variant
         )
-        config = DiSTConfig.from_pretrained(stage)
+        config = DiSTConfig.from_pretrained(staging)
         processor = processor or _find_processor(folder)
         if processor is not None and processor.num_frames != config.num_frames:
             raise ValueError(
@@ -211,7 +208,7 @@ def publish(
             )
         if dry_run:
             processor = processor or _make_processor(config, origin)
-            files = weights | _stage_the_rest(folder, stage, repo_id, processor, weights, card_data)
+            files = weights | _stage_small_files(folder, staging, repo_id, processor, weights, card_content)
             return {name: os.path.getsize(path) for name, path in sorted(files.items())}
 
         with explain_interruption(repo_id):
@@ -219,8 +216,8 @@ def publish(
             if processor is None and VIDEO_PROCESSOR_NAME in present:
                 processor = _find_processor(repo_id, config, revision=revision, token=token)
             processor = processor or _make_processor(config, origin, token=token)
-            files = weights | _stage_the_rest(folder, stage, repo_id, processor, weights, card_data)
-            if MODEL_CARD_NAME in present and files[MODEL_CARD_NAME].parent == stage:
+            files = weights | _stage_small_files(folder, staging, repo_id, processor, weights, card_content)
+            if MODEL_CARD_NAME in present and files[MODEL_CARD_NAME].parent == staging:
                 if not is_generated_card(api.hf_hub_download(repo_id, MODEL_CARD_NAME, revision=revision)):
                     del files[MODEL_CARD_NAME]
             return commit_files(
@@ -236,35 +233,17 @@ def publish(
             )
 
 
-def _read_json(path: str | os.PathLike) -> dict:
-    """
-    Raises:
-        ValueError: If the file holds no JSON object.
-    """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}. Mend the file, or write it anew.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object, by names, and holds a {type(content).__name__}.")
-    return content
-
-
-def _check_model(folder: Path):
-    """
-    Raises:
-        FileNotFoundError: If the folder holds no model.
-        ValueError: If it holds another one than a DiST.
-    """
+def _read_config(folder: Path) -> dict[str, Any]:
+    """Return the content of a saved model's configuration, after checking that it is one of a DiST."""
     path = folder / CONFIG_NAME
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} holds no model ({CONFIG_NAME}). Save it there with `save_pretrained` first."
         )
-    settings = _read_json(path)
+    settings = read_json_object(path)
     if settings.get("model_type") != DiSTConfig.model_type:
         raise ValueError(
-            f'{path} is of a model of the type {settings.get("model_type")!r}, and only "{DiSTConfig.model_type}" is published '
+            f'{path} is of a model of the type {settings.get("model_type")!r}, and only "{DiSTConfig.model_type}" is supported '
             "here. Give the folder of a DiST."
         )
     if (settings.get("architectures") or [None])[0] not in MODEL_CLASSES:
@@ -272,16 +251,17 @@ def _check_model(folder: Path):
             f"{path} must name the model's class as `architectures`, one of {', '.join(MODEL_CLASSES)}, and has "
             f"{settings.get('architectures')}. Save the model with `save_pretrained`, which writes it."
         )
+    return settings
 
 
-def _read_card_data(
+def _read_card_content(
     folder: Path,
     metrics: dict | str | os.PathLike | None,
     authors_metrics: dict | str | os.PathLike | None,
     training_settings: dict | str | os.PathLike | None,
     paper_checkpoint: str | None,
 ) -> dict[str, dict]:
-    """What the card says of figures and training, as given, from the folder, or from the paper."""
+    """Return the figures and the settings for the card: those given, else those in the folder, else the paper's."""
     paper = {}
     if paper_checkpoint is not None:
         if paper_checkpoint not in PAPER_CHECKPOINTS:
@@ -292,83 +272,80 @@ def _read_card_data(
         checkpoint.check(DiSTConfig.from_pretrained(folder))
         paper = {"authors_metrics": checkpoint.metrics, "training_settings": checkpoint.training_settings}
     given = {"metrics": metrics, "authors_metrics": authors_metrics, "training_settings": training_settings}
-    card_data = {}
+    content = {}
     for name, source in given.items():
-        default = None if name == "authors_metrics" else folder / f"{name}.json"
-        if source is None and default is not None and default.is_file():
-            source = default
+        if source is None and name != "authors_metrics" and (folder / f"{name}.json").is_file():
+            source = folder / f"{name}.json"
         if source is None:
             source = paper.get(name, {})
-        card_data[name] = source if isinstance(source, dict) else _read_json(source)
-    return card_data
+        content[name] = source if isinstance(source, dict) else read_json_object(source)
+    return content
 
 
 def _stage_model(
     api: HfApi,
     folder: Path,
-    stage: Path,
+    settings: dict[str, Any],
+    staging: Path,
     backbone: str | None,
     backbone_revision: str | None,
     include_backbone: bool | None,
     variant: str | None,
 ) -> tuple[dict[str, Path], bool]:
     """
-    Writes the configuration to publish to `stage`, and finds or makes the files of the weights that go with it; whether
-    the backbone is among these comes second.
+    Write the configuration to publish to `staging`, and find or make the files of the weights that go with it. Return these
+    and whether they hold the backbone.
     """
-    weights = _weight_files(folder, variant)
-    held = {name: tensor for name, tensor in _read_weights(weights).items() if in_backbone(name)}
-    settings = _read_json(folder / CONFIG_NAME)
+    weights = _find_weights(folder, variant)
+    tensors, _ = read_checkpoint(str(folder), variant=variant, use_safetensors=True)
+    held = select_backbone(tensors)
     if include_backbone is None:
         include_backbone = bool(held) and backbone is None
 
-    named = backbone or settings.get("backbone")
+    name = backbone or settings.get("backbone")
     if not include_backbone:
-        refuse_local_backbone(named)
-        if not named:
+        refuse_local_backbone(name)
+        if not name:
             raise ValueError(
-                f"The configuration in {folder} names no backbone, so the tunable weights alone would be of no use. Pass "
+                f"The configuration in {folder} names no backbone, and without one the tunable weights are of no use. Pass "
                 "`backbone=<Hub id>` (`--backbone ID`) of the CLIP model that they were trained on."
             )
-    if backbone_revision is not None and (not named or os.path.isabs(named) or os.path.isdir(named)):
-        raise ValueError("`backbone_revision` (`--backbone_revision`) needs the `backbone=<Hub id>` that it is of.")
+    if backbone_revision is not None and (not name or is_local(name)):
+        raise ValueError(
+            "`backbone_revision` (`--backbone_revision`) needs the `backbone=<Hub id>` that it belongs to."
+        )
     if backbone is not None or backbone_revision is not None or held and not include_backbone:
-        if backbone_revision is None and named == settings.get("backbone"):
+        if backbone_revision is None and name == settings.get("backbone"):
             backbone_revision = settings.get("backbone_revision")
-        found = _check_backbone(api, named, backbone_revision, DiSTConfig.from_pretrained(folder), held)
+        found = _check_backbone(api, name, backbone_revision, DiSTConfig.from_pretrained(folder), held)
         if found is None and held and not include_backbone:
-            logger.warning("The backbone's weights are published too, because `%s` could not be reached.", named)
+            logger.warning("The backbone's weights are published too, because `%s` could not be reached.", name)
             include_backbone = True
-        if found is None:
-            found = {"backbone_revision": backbone_revision}
-        settings |= {"backbone": named, **found}
-    if include_backbone and (not named or os.path.isabs(named) or os.path.isdir(named)):
-        # Nobody else has that folder, and nobody needs to know where it lies.
-        settings |= {"backbone": None, "backbone_revision": None, "backbone_fingerprint": None}
+        settings = settings | {"backbone": name, **(found or {"backbone_revision": backbone_revision})}
+    if include_backbone and (not name or is_local(name)):
+        # Nobody else has that folder or needs to know its path.
+        settings = settings | {"backbone": None, "backbone_revision": None, "backbone_fingerprint": None}
 
     if include_backbone and not held:
         model = MODEL_CLASSES[settings["architectures"][0]].from_pretrained(folder, variant=variant, token=api.token)
-        model.save_pretrained(stage / "with_backbone", variant=variant, include_backbone=True)
-        weights = _weight_files(stage / "with_backbone", variant)
+        model.save_pretrained(staging / "with_backbone", variant=variant, include_backbone=True)
+        weights = _find_weights(staging / "with_backbone", variant)
     elif held and not include_backbone:
-        path = stage / "without_backbone" / _with_variant(SAFE_WEIGHTS_NAME, variant)
+        path = staging / "without_backbone" / add_variant(SAFE_WEIGHTS_NAME, variant)
         path.parent.mkdir()
-        tensors = {name: tensor for name, tensor in _read_weights(weights).items() if name not in held}
-        save_file(tensors, path, metadata={"format": "pt"})
+        tunable = {name: tensor for name, tensor in tensors.items() if not in_backbone(name)}
+        save_file(tunable, path, metadata={"format": "pt"})
         weights = {path.name: path}
-    _write_json(settings, stage / CONFIG_NAME)
+    write_json(staging / CONFIG_NAME, settings, sort_keys=True)
     return weights, include_backbone
 
 
 def _check_backbone(
     api: HfApi, backbone: str, revision: str | None, config: DiSTConfig, held: dict[str, torch.Tensor]
-) -> dict | None:
+) -> dict[str, str] | None:
     """
-    What the configuration has to say of a repository that holds the backbone's weights at a revision, by default the
-    newest; `None` where it cannot be reached.
-
-    Raises:
-        ValueError: If it holds other weights.
+    Check that a repository holds the backbone's weights, by those that the checkpoint holds or else by the fingerprint.
+    Return the values of the configuration that record it, or `None` if it cannot be reached.
     """
     reachable = True
     try:
@@ -382,14 +359,14 @@ def _check_backbone(
         if reachable:
             raise
         logger.warning(
-            "`%s` could not be reached, so that it holds the weights that this model was trained on has not been checked. "
-            "Loading the model will.",
+            "`%s` could not be reached, so it has not been checked that it holds the weights that this model was trained on. "
+            "Loading the model will check it.",
             backbone,
         )
         return None
     fingerprint = found.fingerprint(config.vision_config)
     if held:
-        is_same = same_weights(select_backbone(held), found.vision_weights(config.vision_config))
+        is_same = same_weights(held, found.vision_weights(config.vision_config))
     else:
         is_same = config.backbone_fingerprint in (None, fingerprint)
     if not is_same:
@@ -402,50 +379,37 @@ def _check_backbone(
     return {"backbone_revision": found.commit_hash, "backbone_fingerprint": fingerprint}
 
 
-def _with_variant(name: str, variant: str | None) -> str:
-    stem, suffix = name.rsplit(".", 1)
-    return f"{stem}.{variant}.{suffix}" if variant else name
-
-
-def _weight_files(folder: Path, variant: str | None) -> dict[str, Path]:
-    """The files of the weights of a saved model, by name."""
-    whole, index = (folder / _with_variant(name, variant) for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME))
+def _find_weights(folder: Path, variant: str | None) -> dict[str, Path]:
+    """Return the files of a saved model's weights by their names."""
+    whole, index = (folder / add_variant(name, variant) for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME))
     if whole.is_file():
         return {whole.name: whole}
     if not index.is_file():
         raise FileNotFoundError(
             f"{folder} holds no weights ({whole.name}). Save them there with `save_pretrained` first."
         )
-    shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    shards = sorted(set(read_json_object(index)["weight_map"].values()))
     missing = [name for name in shards if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} lacks some of the weights that {index.name} lists: {', '.join(missing)}.")
     return {name: folder / name for name in (index.name, *shards)}
 
 
-def _read_weights(weights: dict[str, Path]) -> dict[str, torch.Tensor]:
-    """The tensors, mapped from the files until they are used."""
-    tensors = {}
-    for path in weights.values():
-        if path.suffix != ".json":
-            with safe_open(path, framework="pt") as file:
-                tensors |= {name: file.get_tensor(name) for name in file.keys()}
-    return tensors
-
-
 def _find_processor(
-    source: str | os.PathLike, config: DiSTConfig | None = None, **download_kwargs
+    name_or_path: str | os.PathLike, config: DiSTConfig | None = None, **download_kwargs
 ) -> DiSTVideoProcessor | None:
-    """The processor of a folder or repository, `None` where there is none, or none for that number of frames."""
-    name = cached_file(source, VIDEO_PROCESSOR_NAME, _raise_exceptions_for_missing_entries=False, **download_kwargs)
-    if name is None:
+    """Return the processor of a folder or repository, or `None` if there is none for the number of frames."""
+    path = cached_file(
+        name_or_path, VIDEO_PROCESSOR_NAME, _raise_exceptions_for_missing_entries=False, **download_kwargs
+    )
+    if path is None:
         return None
-    processor = DiSTVideoProcessor.from_pretrained(source, **download_kwargs)
+    processor = DiSTVideoProcessor.from_pretrained(name_or_path, **download_kwargs)
     return processor if config is None or processor.num_frames == config.num_frames else None
 
 
 def _make_processor(config: DiSTConfig, origin: str | None, **download_kwargs) -> DiSTVideoProcessor:
-    """The processor of what the model was made from, if it fits, else one of the configuration's sizes."""
+    """Return the processor of what the model was made from if it fits, else one of the sizes in the configuration."""
     try:
         processor = _find_processor(origin, config, **download_kwargs) if origin else None
     except OSError:  # what the model was made from is gone
@@ -454,29 +418,25 @@ def _make_processor(config: DiSTConfig, origin: str | None, **download_kwargs) -
     return processor or DiSTVideoProcessor(num_frames=config.num_frames, size=size, crop_size=size)
 
 
-def _stage_the_rest(
+def _stage_small_files(
     folder: Path,
-    stage: Path,
+    staging: Path,
     repo_id: str,
     processor: DiSTVideoProcessor,
     weights: dict[str, Path],
-    card_data: dict,
+    card_content: dict[str, Any],
 ) -> dict[str, Path]:
-    """Writes processor, code and card to `stage`. All files but the weights, by name."""
-    processor.save_pretrained(stage)
-    export_code(stage)
+    """Write processor, code and card to `staging`. Return all files but the weights by their names."""
+    processor.save_pretrained(staging)
+    export_code(staging)
     card = folder / MODEL_CARD_NAME
     if not card.is_file() or is_generated_card(card):
-        card = stage / MODEL_CARD_NAME
+        card = staging / MODEL_CARD_NAME
         make_model_card(
-            DiSTConfig.from_pretrained(stage),
+            DiSTConfig.from_pretrained(staging),
             repo_id,
             num_weight_bytes=sum(os.path.getsize(path) for path in weights.values()),
             processor=processor,
-            **card_data,
+            **card_content,
         ).save(card)
-    return {path.name: path for path in stage.iterdir() if path.is_file()} | {MODEL_CARD_NAME: card}
-
-
-def _write_json(content: dict, path: Path):
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return {path.name: path for path in staging.iterdir() if path.is_file()} | {MODEL_CARD_NAME: card}
