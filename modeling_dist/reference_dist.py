@@ -1,10 +1,10 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """
-DiST written as the paper describes it, without regard to speed: what [`DiSTModel`] is checked against.
+DiST written as the paper describes it, without regard to speed, to check [`DiSTModel`] against.
 
-Every module bears the name that it has in the authors' checkpoints, so that one loads as it is. The videos are
-(B, 3, T, H, W), the temporal encoder is made of three-dimensional convolutions on (B, M, T, h, w), and CLIP and the
-integration branch keep their tokens first, (1 + N, B * S, channels). The letters are those of `modeling_dist.py`.
+Every module has the name that it has in the authors' checkpoints, so that these load as they are. The videos are
+(B, 3, T, H, W), the temporal encoder consists of three-dimensional convolutions on (B, M, T, h, w), and CLIP and the
+integration branch have their tokens first, (1 + N, B * S, channels). The letters are those of `modeling_dist.py`.
 """
 
 from collections import OrderedDict
@@ -27,7 +27,7 @@ class ReferenceDiSTOutput:
         video_embeds (`torch.FloatTensor` of shape `(batch_size, projection_dim)`):
             The video embeddings, not normalized.
         frame_embeds (`torch.FloatTensor` of shape `(batch_size, num_spatial_frames, vision_config.projection_dim)`):
-            CLIP's image embeddings of the frames that it sees, not normalized.
+            CLIP's image embeddings of the spatial frames, not normalized.
         activations (`dict[str, torch.FloatTensor]`):
             `temporal_stem` and `temporal_block.i`, (B, M, T, h, w), and `integration_block.i`, (1 + N, B * S, C).
             Empty with `output_activations=False`.
@@ -82,7 +82,7 @@ class ReferenceCLIP(nn.Module):
         self.proj = nn.Parameter(torch.randn(dim, config.projection_dim) * dim**-0.5)
 
     def _position_embeddings(self, grid_size: tuple[int, int]) -> torch.Tensor:
-        """(1 + N, D), resized where the frames do not have the size that CLIP was trained on."""
+        """Return the position embeddings (1 + N, D), resized if the frames do not have the size that CLIP was trained on."""
         if grid_size == (self.grid_size, self.grid_size):
             return self.positional_embedding
         class_position, patch_positions = self.positional_embedding[:1], self.positional_embedding[1:]
@@ -138,7 +138,7 @@ class ReferenceCLIPText(nn.Module):
 
 
 class ReferenceTemporalBlock(nn.Module):
-    """T-Block."""
+    """The temporal encoder's block (T-Block)."""
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
@@ -161,7 +161,7 @@ class ReferenceTemporalBlock(nn.Module):
 
 
 class ReferenceIntegrationToTemporal(nn.Module):
-    """What a temporal block's output gains from the integration branch."""
+    """The feedback of the integration branch to a temporal block's output."""
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
@@ -176,7 +176,7 @@ class ReferenceIntegrationToTemporal(nn.Module):
 
 
 class ReferenceTemporalToIntegration(nn.Module):
-    """What the integration branch gains from a temporal block's output."""
+    """The contribution of a temporal block's output to the integration branch."""
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
@@ -192,7 +192,7 @@ class ReferenceTemporalToIntegration(nn.Module):
 
 
 class ReferenceIntegrationBlock(nn.Module):
-    """I-Block."""
+    """The integration branch's block (I-Block)."""
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
@@ -219,7 +219,7 @@ class ReferenceIntegrationBlock(nn.Module):
 
 
 class ReferenceTokenAttention(nn.Module):
-    """One token looks at a context; the same LayerNorm for both."""
+    """Attention of one token to a context, with the same LayerNorm for both."""
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
@@ -248,7 +248,7 @@ class ReferencePoolingLayer(nn.Module):
     def forward(
         self, video_token: torch.Tensor, frame_tokens: torch.Tensor, hidden_states: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """On (1, B, C), (1, B * S, C) and (1 + N, B * S, C)."""
+        """From video token (1, B, C), frame tokens (1, B * S, C) and hidden states (1 + N, B * S, C) to the new tokens."""
         frame_tokens = self.spatial_transformer(frame_tokens, hidden_states)
         frame_tokens = frame_tokens + self.output_map_spatial_cls_token(self.ln_out_spat_cls_token(frame_tokens))
         # (1, B * S, C) -> (B, S, C) -> (S, B, C)
@@ -259,7 +259,7 @@ class ReferencePoolingLayer(nn.Module):
 
 
 class ReferenceDiSTNet(nn.Module):
-    """All that is trained: the temporal encoder, the integration branch and the pooling."""
+    """Everything that is trained: the temporal encoder, the integration branch and the pooling."""
 
     def __init__(self, config: DiSTConfig):
         super().__init__()
@@ -276,7 +276,7 @@ class ReferenceDiSTNet(nn.Module):
         )
         self.input_linears = nn.ModuleList([nn.Linear(spatial_dim, dim) for _ in range(num_layers)])
         self.temporal_nets = nn.ModuleList([ReferenceTemporalBlock(config) for _ in range(num_layers)])
-        # Nothing reads what the last of these gives, and the authors' checkpoints hold its weights all the same.
+        # Nothing reads the output of the last of these, but the authors' checkpoints hold its weights.
         self.integration2temporal_nets = nn.ModuleList(
             [ReferenceIntegrationToTemporal(config) for _ in range(num_layers)]
         )
@@ -326,11 +326,11 @@ class ReferenceDiSTNet(nn.Module):
 
 class ReferenceDiST(nn.Module):
     """
-    DiST up to the video embedding, in the plainest form and under the authors' names: its state dict is what follows
-    `backbone.base_encoder.` in one of their checkpoints, without the text tower. Slow; for checking [`DiSTModel`].
+    DiST up to the video embedding, in its plainest form and under the authors' names: its state dict is that of one of
+    their checkpoints without the prefix `backbone.base_encoder.` and the text tower. Slow; for checking [`DiSTModel`].
 
-    The weights of `ReferenceDiST(config)` are random at a scale at which every part of the model matters to the output,
-    not initialized for training. The vision tower is frozen.
+    The weights of `ReferenceDiST(config)` are random, at a scale at which every part of the model matters to the output,
+    and not initialized for training. The vision tower is frozen.
     """
 
     def __init__(self, config: DiSTConfig):

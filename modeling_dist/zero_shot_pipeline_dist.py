@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""The pipeline `zero-shot-video-classification`: classes given in words with the videos."""
+"""The pipeline `zero-shot-video-classification`: classes given in words along with the videos."""
 
 import os
 from typing import Any
@@ -14,12 +14,12 @@ TASK = "zero-shot-video-classification"
 
 class ZeroShotVideoClassificationPipeline(Pipeline):
     """
-    Classifies videos into classes that are named in words, with a [`DiSTForVideoClassification`] whose head is made of
-    words. The model's own classes play no part, and it is left as it is, but for CLIP's visual projection, which its head
-    holds after the first call that needs it.
+    Classify videos into classes that are named in words, with a [`DiSTForVideoClassification`] that has the text head. The
+    model's own classes play no part and are not changed. Its head holds CLIP's visual projection after the first call that
+    needs it.
 
-    CLIP's text encoder and visual projection come from the repository of the model's backbone, when they are first
-    needed. For a model that names none, give the text encoder and its tokenizer.
+    CLIP's text encoder and visual projection are loaded from the repository of the model's backbone when they are first
+    needed. For a model that names no backbone, give the text encoder and its tokenizer.
 
     Args:
         text_model (`CLIPTextModelWithProjection`, `str` or `os.PathLike`, *optional*):
@@ -27,15 +27,15 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         tokenizer (tokenizer, `str` or `os.PathLike`, *optional*):
             Its tokenizer, or where to load it from. Defaults to where the text encoder comes from.
         download_kwargs (`dict`, *optional*):
-            `token`, `cache_dir`, … for loading these and the projection. The function `pipeline` keeps its own `token` to
-            itself, so that a private backbone needs `download_kwargs={"token": …}` too, unless one is logged in.
+            `token`, `cache_dir`, … for loading these and the projection. The function `pipeline` does not pass on its own
+            `token`, so a private backbone needs `download_kwargs={"token": …}` too, unless the user is logged in.
         local_files_only (`bool`, *optional*):
-            Whether to ask the Hub for nothing, as for the model.
+            Whether to load these from local files alone, as the model.
         kwargs:
-            What else a `Pipeline` takes, and defaults for the options of a call.
+            Everything else that a `Pipeline` takes, and defaults for the options of a call.
 
     Raises:
-        ValueError: If the model's head is linear, or there is no video processor.
+        ValueError: If the model has a linear head, or there is no video processor.
 
     Example:
 
@@ -64,7 +64,7 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
-        # By name, because the model may come from the code in its repository and be of a class of its own.
+        # By name, because remote code has a class of its own.
         self.check_model_type([DiSTForVideoClassification.__name__])
         if self.model.config.head_type != "text":
             raise ValueError(
@@ -73,7 +73,7 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
             )
         if self.video_processor is None:
             raise ValueError(f"The {TASK} pipeline needs a `video_processor`.")
-        # In the place of an image processor it lets the base class make batches, and save it.
+        # The base class makes batches with an image processor, and saves it.
         self.image_processor = self.video_processor
         self._text_source = (text_model, tokenizer)
         self._download_kwargs = dict(download_kwargs or {})
@@ -84,28 +84,30 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
 
     def __call__(self, inputs: Any, candidate_labels: list[str] | None = None, **kwargs) -> list:
         """
+        Classify one or more videos.
+
         Args:
             inputs (`str`, `bytes`, `np.ndarray`, `torch.Tensor`, or a `list`, dataset or generator of these):
-                A video or several: a file, a http(s) URL, or whatever else the video processor takes as one video.
+                The videos: files, http(s) URLs, or anything else that the video processor takes as one video.
             candidate_labels (`list[str]`):
                 The classes, in words.
             hypothesis_template (`str` or `list[str]`, *optional*):
-                Sentences to put each label into, in place of their `{}`, averaged as CLIP does. By default the label
-                stands alone, which is what DiST is trained with.
+                Sentences with `{}` in the place of the label, averaged as in CLIP. By default the label stands alone, as in
+                the training of DiST.
             zero_shot_weight (`float`, *optional*):
-                The share of CLIP's own logits for the single frames in the logits; 0 for DiST alone. Defaults to the
-                model's own (`config.zero_shot_weight`) where that is more than 0, and to 0.5, the paper's.
+                Share of CLIP's own logits for the single frames, 0 for DiST alone. Defaults to `config.zero_shot_weight` if
+                that is more than 0, else to the paper's 0.5.
             top_k (`int`, *optional*):
-                How many of the labels to return; all by default.
+                Number of labels to return. Defaults to all.
             batch_size (`int`, *optional*), num_workers (`int`, *optional*):
                 As in every pipeline.
 
         Returns:
-            `list[dict]`, or a `list` of them for several videos: `{"score": …, "label": …}` per label, the highest score
-            first; the scores of all labels sum to 1.
+            `list[dict]`, or a `list` of them for several videos: `{"score": …, "label": …}` per label, highest score first.
+            The scores of all labels sum to 1.
 
         Raises:
-            ValueError: If the labels, the template or the weight do not fit.
+            ValueError: If the labels, the template or the weight are not allowed.
             VideoDecodingError: If a video cannot be read; the message names it.
         """
         if candidate_labels is not None:
@@ -151,7 +153,7 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         return {"logits": outputs.logits}
 
     def _embed(self, candidate_labels: tuple[str, ...], hypothesis_template: tuple[str, ...] | None):
-        """The labels' text embeddings, computed once for all videos that they are given with."""
+        """Return the labels' text embeddings, which are computed once for all videos with the same labels."""
         key = (candidate_labels, hypothesis_template)
         if self._embedded[0] != key:
             if self._text_encoder is None:
