@@ -1,10 +1,10 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Reading single frames of video files with decord, torchcodec or PyAV.
+"""Decode single frames of video files with decord, torchcodec or PyAV.
 
-PyAV numbers the frames for all of them; the others are faster where they can be trusted to find a frame by its number.
+PyAV numbers the frames for all three; the others are faster for files in which they find a frame by its number reliably.
 
-Every reader gives frames upright (rotation metadata applied) as RGB, and counts the frames in the order in which they are
-shown, so that the three agree on what frame 17 is.
+All readers return upright RGB frames, with rotation metadata applied, and count the frames in presentation order, so that
+they agree on which frame is frame 17.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from huggingface_hub import get_session
 
 
 class VideoDecodingError(OSError):
-    """A video that cannot be read: missing, empty, truncated, or not a video. The message names it."""
+    """Raised for a video that cannot be read: missing, empty, truncated, or not a video. The message names it."""
 
 
 @dataclass
@@ -29,15 +29,15 @@ class DecodedVideo:
 
     Args:
         frames (`torch.ByteTensor` of shape `(frames, 3, height, width)`):
-            The frames that were asked for, each of them once, in rising order.
+            The requested frames, each of them once, in increasing order.
         frame_indices (`list[int]`):
-            Their indices in the video.
+            The indices of the frames in the video.
         total_num_frames (`int`):
-            Frames of the whole video.
+            Number of frames of the whole video.
         fps (`float`, *optional*):
-            Frames per second, where the file tells.
+            Frames per second, if the file specifies it.
         decoder (`str`):
-            The library that decoded them.
+            The library that decoded the frames.
     """
 
     frames: torch.Tensor
@@ -47,19 +47,19 @@ class DecodedVideo:
     decoder: str
 
 
-# What follows reads a file (a path, or bytes in memory) in three ways. Each function gives the number of frames, the frames
-# per second, and a function from rising indices to the frames, (frames, height, width, 3) uint8.
+# Each decoder opens a file (a path, or bytes in memory) and returns its number of frames, the frames per second, and a function
+# from increasing indices to frames, (frames, height, width, 3) uint8.
 Reader = tuple[int, float | None, Callable[[list[int]], np.ndarray]]
 
 
 @dataclass
 class _FrameIndex:
     """
-    The frames of a file in the order in which they are shown.
+    The frames of a file in presentation order.
 
-    `times` and `keyframe_times` are `None` where the container does not tell them reliably, so that frames can only be
-    counted. `has_closed_groups` says that at every keyframe the file starts afresh: nothing that is shown earlier
-    follows it, and nothing after it needs what comes before it.
+    `times` and `keyframe_times` are `None` if the container does not store them reliably, so that frames can only be
+    counted. `has_closed_groups` says that decoding can start at any keyframe: no frame after it in the file is shown before
+    it, or refers to a frame before it.
     """
 
     num_frames: int
@@ -82,12 +82,12 @@ def _open_stream(source: str | io.BytesIO):
 
 
 def _index_frames(source: str | io.BytesIO) -> _FrameIndex:
-    """Numbers the frames by the times of their packets: where the container allows it, without decoding them."""
+    """Number the frames by the timestamps of their packets, without decoding them if the container allows it."""
     container, stream = _open_stream(source)
     with container:
         fps = float(stream.average_rate) if stream.average_rate else None
-        # Only these store the time of every frame and find it again after a seek. For others (AVI, MPEG) FFmpeg guesses,
-        # and goes wrong with B-frames.
+        # Only these containers store the time of every frame and find it again after a seek. For others (AVI, MPEG) FFmpeg
+        # guesses, wrongly if there are B-frames.
         is_indexed = {"mp4", "matroska"} & set(container.format.name.split(","))
         is_h264 = stream.codec_context.name == "h264"
         times, keyframes, has_closed_groups, is_cut_off = [], [], True, False
@@ -98,7 +98,7 @@ def _index_frames(source: str | io.BytesIO) -> _FrameIndex:
             if packet.is_keyframe:
                 keyframes.append((len(times), packet.pts))
                 has_closed_groups &= not is_h264 or _holds_idr_picture(packet, stream.codec_context.extradata or b"")
-            if packet.is_discard:  # in the file, but cut away by its edit list
+            if packet.is_discard:  # in the file, but cut by its edit list
                 has_closed_groups = False
             else:
                 times.append(packet.pts)
@@ -115,10 +115,10 @@ def _index_frames(source: str | io.BytesIO) -> _FrameIndex:
 
 
 def _holds_idr_picture(packet, extradata: bytes) -> bool:
-    """H.264 calls pictures keyframes, too, after which decoding recovers only in the course of some frames."""
+    """Whether an H.264 keyframe is an IDR picture. After others, decoding takes some frames to recover."""
     if len(extradata) < 5:
         return False
-    # The packet's parts have their length before them, in as many bytes as this says, and start with their type.
+    # Each unit of the packet is preceded by its length, in `length_size` bytes, and starts with its type; 5 is an IDR picture.
     data, position, length_size = memoryview(packet), 0, (extradata[4] & 3) + 1
     while position + length_size < len(data):
         if data[position + length_size] & 31 == 5:
@@ -129,13 +129,13 @@ def _holds_idr_picture(packet, extradata: bytes) -> bool:
 
 def _index_for_seeks(source: str | io.BytesIO) -> _FrameIndex:
     """
-    For decoders that seek by themselves. decord takes a keyframe's place in the file for its place in time, and both
-    decord and torchcodec trust that decoding can start at it; where that is not so, they give other frames than those
-    asked for, without an error.
+    Index the frames for decoders that seek by themselves. decord takes a keyframe's position in the file for its position in
+    time, and both decord and torchcodec rely on decoding to start at it. In other files they return wrong frames without
+    an error.
     """
     index = _index_frames(source)
     if not index.has_closed_groups:
-        raise ValueError("it cannot find single frames of such a file reliably")
+        raise ValueError("it cannot find single frames in such a file reliably")
     if isinstance(source, io.BytesIO):
         source.seek(0)
     return index
@@ -144,14 +144,14 @@ def _index_for_seeks(source: str | io.BytesIO) -> _FrameIndex:
 def _open_with_decord(source: str | io.BytesIO) -> Reader:
     decord = importlib.import_module("decord")
     index = _index_for_seeks(source)
-    # By default, a frame that it cannot decode is replaced by another one. It counts these; none may be.
+    # By default, decord replaces frames that it cannot decode by others. The tolerance makes the first one an error.
     reader = decord.VideoReader(source, fault_tol=1e-9)
     if len(reader) != index.num_frames:
         raise ValueError(f"it finds {len(reader)} of {index.num_frames} frames")
 
     def read(indices: list[int]) -> np.ndarray:
         batch = reader.get_batch(indices)
-        # What `get_batch` returns depends on the bridge that the process has set.
+        # The type depends on the bridge that the process has set.
         return batch.asnumpy() if hasattr(batch, "asnumpy") else np.asarray(batch)
 
     return index.num_frames, index.fps, read
@@ -182,13 +182,13 @@ def _open_with_pyav(source: str | io.BytesIO) -> Reader:
 
 
 def _seek_frames(source: str | io.BytesIO, index: _FrameIndex, indices: list[int]) -> list[np.ndarray]:
-    """Decodes from the keyframe before each of the frames; up to the first one that is not found."""
+    """Decode from the keyframe before each of the frames, and stop at the first frame that is not found."""
     container, stream = _open_stream(source)
     frames = []
     with container:
         decoded, position = container.decode(stream), index.times[0]
         for time in (index.times[i] for i in indices):
-            # A seek pays only where it skips frames: to a keyframe that decoding has not passed yet.
+            # A seek is only useful to a keyframe that decoding has not reached yet.
             keyframe = max((key for key in index.keyframe_times if key <= time), default=None)
             if keyframe is not None and keyframe > position:
                 container.seek(keyframe, stream=stream)
@@ -204,7 +204,7 @@ def _seek_frames(source: str | io.BytesIO, index: _FrameIndex, indices: list[int
 
 
 def _count_frames(source: str | io.BytesIO, indices: list[int]) -> list[np.ndarray]:
-    """Decodes from the start and counts, up to the last of the frames."""
+    """Decode from the start and count, up to the last of the frames."""
     container, stream = _open_stream(source)
     wanted, frames = set(indices), []
     with container:
@@ -217,11 +217,11 @@ def _count_frames(source: str | io.BytesIO, indices: list[int]) -> list[np.ndarr
 
 
 def _upright(frame) -> np.ndarray:
-    """A PyAV frame as (height, width, 3), turned as its display matrix says (counter-clockwise degrees)."""
+    """Return a PyAV frame as (height, width, 3), rotated by its display matrix (counterclockwise degrees)."""
     return np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90) % 4)
 
 
-# In the order in which "auto" tries them, with the module that shows whether the library works.
+# In the order in which "auto" tries them, with the module whose import shows whether the library works.
 DECODERS: dict[str, tuple[str, Callable[[str | io.BytesIO], Reader]]] = {
     "decord": ("decord", _open_with_decord),
     "torchcodec": ("torchcodec.decoders", _open_with_torchcodec),
@@ -230,13 +230,13 @@ DECODERS: dict[str, tuple[str, Callable[[str | io.BytesIO], Reader]]] = {
 
 
 def available_decoders() -> list[str]:
-    """The decoders that can be used here, in the order in which they are preferred."""
+    """Return the decoders that can be used here, preferred ones first."""
     available = []
-    # PyAV before decord: loaded the other way round, decord's libvpx takes the place of PyAV's, which then cannot encode.
+    # PyAV before decord: in the other order, PyAV gets decord's libvpx and cannot encode with it.
     for name, (module, _) in reversed(DECODERS.items()):
         try:
             importlib.import_module(module)
-        except (ImportError, OSError, RuntimeError):  # torchcodec without a system FFmpeg raises the last one
+        except (ImportError, OSError, RuntimeError):  # RuntimeError: torchcodec without a system FFmpeg
             continue
         available.insert(0, name)
     return available
@@ -257,20 +257,24 @@ def decode_video(
     decoder: str = "auto",
 ) -> DecodedVideo:
     """
-    Decodes the frames that `choose_frames` asks for, and no others that can be skipped.
+    Decode the frames that `choose_frames` requests, skipping others where possible.
 
     Args:
         video (`str`, `os.PathLike` or `bytes`):
-            A file, a http(s) URL, or the content of a file.
+            A file, an http(s) URL, or the content of a file.
         choose_frames (`Callable[[int, float | None], list[int]]`):
-            From the number of frames and the frames per second to the indices that are needed, repeats allowed.
+            Maps the number of frames and the frames per second to the indices of the frames to decode, in any order and
+            with repetitions.
         decoder (`str`, defaults to `"auto"`):
             `"decord"`, `"torchcodec"`, `"pyav"`, or `"auto"` for the first of them that is installed and reads the file.
 
+    Returns:
+        `DecodedVideo`: The frames.
+
     Raises:
-        VideoDecodingError: If the video cannot be read; it names the video and each decoder's reason.
-        ImportError: If the decoder, or PyAV, is missing; it says what to install.
-        ValueError: If there is no decoder of that name.
+        VideoDecodingError: If the video cannot be read; the message names the video and each decoder's reason.
+        ImportError: If the decoder, or PyAV, is missing; the message says what to install.
+        ValueError: If there is no decoder with this name.
     """
     if decoder not in ("auto", *DECODERS):
         raise ValueError(f'`decoder` must be "auto" or one of {", ".join(DECODERS)}, got "{decoder}".')
@@ -279,9 +283,9 @@ def decode_video(
     missing = "PyAV" if "pyav" not in available else decoder if decoder not in ("auto", *available) else None
     if missing is not None:
         raise ImportError(
-            f"The decoder {missing} cannot be used: it is not installed, or does not load. Install PyAV with `pip install "
-            "av` (any platform, always needed), decord with `pip install decord` (Linux and Windows on x86-64), or "
-            "torchcodec with `pip install torchcodec`, which needs FFmpeg on the system."
+            f"The decoder {missing} is not installed or cannot be loaded. Install PyAV with `pip install av` (all platforms, "
+            "always required), decord with `pip install decord` (Linux and Windows on x86-64), or torchcodec with `pip "
+            "install torchcodec`, which needs FFmpeg on the system."
         )
 
     if isinstance(video, bytes):
@@ -293,7 +297,7 @@ def decode_video(
         elif not os.path.exists(name):
             raise VideoDecodingError(f"The video {name} does not exist.")
         elif os.path.isdir(name):
-            raise VideoDecodingError(f"The video {name} is a folder; give the files in it.")
+            raise VideoDecodingError(f"The video {name} is a folder. Give the files in it.")
         else:
             source = name
     size = source.getbuffer().nbytes if isinstance(source, io.BytesIO) else os.path.getsize(source)
@@ -311,7 +315,7 @@ def decode_video(
         except Exception as error:
             reasons.append(f"{candidate}: {_first_line(error)}")
             continue
-        # Not within what is taken for the video's fault.
+        # Outside of `try`: an error in it is not the video's fault.
         indices = sorted(set(choose_frames(total_num_frames, fps)))
         try:
             frames = read(indices)

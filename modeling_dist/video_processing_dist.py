@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""From video files, arrays or tensors to the input of DiST: which frames, which crops, which pixels."""
+"""The video processor of DiST: from files, arrays or tensors to sampled, cropped and normalized frames."""
 
 import json
 import os
@@ -42,19 +42,19 @@ def segment_frame_indices(
     generator: torch.Generator | None = None,
 ) -> torch.LongTensor:
     """
-    The paper's sampling: the video is cut into `num_frames` segments of equal length, and each gives one frame.
+    Return the frames of the paper's sampling: one from each of `num_frames` segments of equal length.
 
     Args:
         total_num_frames (`int`):
-            Frames of the video (L). With fewer than `num_frames` of them, frames repeat.
+            Number of frames of the video (L). If there are fewer than `num_frames`, frames repeat.
         num_frames (`int`):
-            Frames of a clip (T).
+            Number of frames of a clip (T).
         num_clips (`int`, defaults to 1):
-            Clips (V). One takes the middles of the segments; clip k of several their points (k + 1) / V.
+            Number of clips (V). A single clip takes the middle of each segment, clip k of several the point (k + 1) / V.
         random (`bool`, defaults to `False`):
-            Take a uniformly random point of each segment instead, as in training.
+            Whether to take a uniformly random point of each segment instead, as in training.
         generator (`torch.Generator`, *optional*):
-            Where the randomness comes from.
+            Source of the randomness. Defaults to torch's global generator.
 
     Returns:
         `torch.LongTensor` of shape `(num_clips, num_frames)`: Indices from 0 to `total_num_frames - 1`.
@@ -67,7 +67,7 @@ def segment_frame_indices(
         offsets = (lengths / 2)[None]
     else:
         offsets = lengths * torch.arange(1, num_clips + 1)[:, None] / num_clips
-    # `round` takes halves to the even neighbour.
+    # `round` rounds halves to even.
     return (starts + offsets).clamp(0, total_num_frames - 1).round().long()
 
 
@@ -81,23 +81,24 @@ def dense_frame_indices(
     generator: torch.Generator | None = None,
 ) -> torch.LongTensor:
     """
-    Frames close to each other: a window of `num_frames` frames that are `frame_step` apart at 30 frames per second.
+    Return the frames of dense sampling: a window of `num_frames` frames, `frame_step` apart at 30 frames per second.
 
     Args:
         total_num_frames (`int`):
-            Frames of the video. In a shorter one than the window the first and the last frame repeat.
+            Number of frames of the video. If it is shorter than the window, the first and the last frame repeat.
         num_frames (`int`):
-            Frames of a clip.
+            Number of frames of a clip.
         frame_step (`int`):
             Distance between two frames of a clip, in frames at 30 per second.
         fps (`float`, *optional*):
-            Frames per second of the video; 30 where they are not known.
+            Frames per second of the video. Defaults to 30.
         num_clips (`int`, defaults to 1):
-            Clips. The window of one stands in the middle; that of clip k of several at k / `num_clips` of the way.
+            Number of clips. The window of a single clip is in the middle, that of clip k of several at k / `num_clips` of
+            the free range.
         random (`bool`, defaults to `False`):
-            Place the windows at random instead, as in training.
+            Whether to place the windows at random instead, as in training.
         generator (`torch.Generator`, *optional*):
-            Where the randomness comes from.
+            Source of the randomness. Defaults to torch's global generator.
 
     Returns:
         `torch.LongTensor` of shape `(num_clips, num_frames)`: Indices from 0 to `total_num_frames - 1`.
@@ -117,17 +118,17 @@ def dense_frame_indices(
 class DiSTVideoProcessorKwargs(VideosKwargs, total=False):
     """
     num_clips (`int`, defaults to 1):
-        Temporal samplings of a video.
+        Number of clips to sample from each video.
     num_crops (`int`, defaults to 1):
-        Spatial windows of each clip: 1 for the centre, 3 for the start, middle and end of the long side.
+        Number of crops of each clip: 1 for the center, 3 for the start, middle and end of the long side.
     frame_sampling (`str`, defaults to `"segment"`):
-        `"segment"` (the paper's: over the whole video) or `"dense"` (neighbouring frames).
+        `"segment"` for frames from the whole video, as in the paper, or `"dense"` for frames close to each other.
     frame_step (`int`, defaults to 4):
-        With `"dense"`, the distance between two frames, at 30 frames per second.
+        Distance between two frames of dense sampling, in frames at 30 per second.
     random_sampling (`bool`, defaults to `False`):
-        Draw the frames at random within their segments, or the window at random, as in training.
+        Whether to draw the frames of each segment, or the dense window, at random, as in training.
     decoder (`str`, defaults to `"auto"`):
-        `"decord"`, `"torchcodec"`, `"pyav"`, or `"auto"` for the first of them that works.
+        `"decord"`, `"torchcodec"`, `"pyav"`, or `"auto"` for the first of them that is installed and reads the file.
     """
 
     num_clips: int
@@ -140,31 +141,32 @@ class DiSTVideoProcessorKwargs(VideosKwargs, total=False):
 
 class DiSTVideoProcessor(BaseVideoProcessor):
     r"""
-    Makes `pixel_values_videos` of videos: `(batch_size, num_frames, 3, height, width)`, and with several clips or crops
-    `(batch_size, num_clips * num_crops, num_frames, 3, height, width)`, the crops of a clip next to each other.
-    [`DiSTForVideoClassification`] averages the views.
+    Video processor of DiST. It turns videos into `pixel_values_videos` of shape
+    `(batch_size, num_frames, 3, height, width)`, or with several clips or crops
+    `(batch_size, num_clips * num_crops, num_frames, 3, height, width)`, where the crops of a clip are adjacent and
+    [`DiSTForVideoClassification`] averages over the views.
 
-    Frames are scaled to [0, 1], resized bilinearly without antialiasing, cropped and normalized: the paper's evaluation,
-    on which its weights depend.
+    Frames are scaled to [0, 1], resized bilinearly without antialiasing, cropped and normalized, as in the paper's evaluation,
+    which its weights rely on.
 
     Args:
         num_frames (`int`, defaults to 16):
-            Frames of a clip; has to be the model's.
+            Number of frames of a clip, which must be the model's.
         size (`dict[str, int]` or `int`, defaults to `{"shortest_edge": 224}`):
-            What frames are resized to. A number means the shortest edge.
+            Size that frames are resized to. A number is the length of the shortest edge.
         crop_size (`dict[str, int]` or `int`, defaults to 224 by 224):
-            The window.
+            Size of the crops.
         resample (`PILImageResampling`, defaults to bilinear):
-            Nearest, bilinear or bicubic.
+            Nearest, bilinear or bicubic interpolation.
         do_sample_frames, do_convert_rgb, do_resize, do_center_crop, do_rescale, do_normalize (`bool`, defaults to `True`):
-            Steps that can be left out. Without `do_sample_frames` every frame of the video is taken.
+            Whether to apply each step. Without `do_sample_frames`, all frames of the video are used.
         rescale_factor (`float`, defaults to 1/255), image_mean, image_std (defaults to CLIP's):
-            Pixels are multiplied by the first, then normalized with the others.
+            Factor that pixels are multiplied by, and mean and standard deviation that they are then normalized with.
         num_clips, num_crops, frame_sampling, frame_step, random_sampling, decoder:
             See [`DiSTVideoProcessorKwargs`].
 
     Raises:
-        ValueError: If an option has a value that it cannot have.
+        ValueError: If an option has an invalid value.
 
     Example:
 
@@ -206,17 +208,17 @@ class DiSTVideoProcessor(BaseVideoProcessor):
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> list[str]:
         """
-        Saves the processor, and beside it what its geometry means for a single image, as a `CLIPImageProcessor`:
-        `pipeline("video-classification")` batches only where it finds an image processor.
+        Save the processor, and beside it a `CLIPImageProcessor` with the same geometry, without which
+        `pipeline("video-classification")` does not batch.
 
         Args:
             save_directory (`str` or `os.PathLike`):
-                Folder to save to, created where it does not exist.
+                Folder to save to, created if it does not exist.
             push_to_hub, kwargs:
-                As in `BaseVideoProcessor.save_pretrained`.
+                As for `BaseVideoProcessor.save_pretrained`.
 
         Returns:
-            `list[str]`: The files.
+            `list[str]`: The files written.
         """
         save_directory = os.fspath(save_directory)
         files = super().save_pretrained(save_directory, **({} if push_to_hub else kwargs))
@@ -229,7 +231,7 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         with open(image_processor_file, "w", encoding="utf-8") as file:
             json.dump(image_processor, file, indent=2, sort_keys=True)
             file.write("\n")
-        if push_to_hub:  # after both files are there
+        if push_to_hub:  # with both files
             repo_id = kwargs.pop("repo_id", os.path.basename(os.path.abspath(save_directory)))
             self.push_to_hub(repo_id, **kwargs)
         return [*files, image_processor_file]
@@ -246,19 +248,19 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         **kwargs,
     ) -> torch.LongTensor:
         """
-        The frames that a video's clips consist of.
+        Return the frames of each clip of a video.
 
         Args:
             metadata (`VideoMetadata`):
-                `total_num_frames` and, for dense sampling, `fps`.
+                Metadata with `total_num_frames` and, for dense sampling, `fps`.
             num_frames, num_clips, frame_sampling, frame_step, random_sampling (*optional*):
-                Instead of the processor's own.
+                Options to use instead of the processor's own.
 
         Returns:
-            `torch.LongTensor` of shape `(num_clips, num_frames)`.
+            `torch.LongTensor` of shape `(num_clips, num_frames)`: Indices of the frames.
 
         Raises:
-            ValueError: If `fps` is given, which this model's sampling has no use for.
+            ValueError: If `fps` is given, which is not supported.
         """
         _refuse_fps(fps)
         frame_sampling = self.frame_sampling if frame_sampling is None else frame_sampling
@@ -275,33 +277,35 @@ class DiSTVideoProcessor(BaseVideoProcessor):
 
     def preprocess(self, videos: VideoInput, **kwargs: Unpack[DiSTVideoProcessorKwargs]) -> BatchFeature:
         """
+        Prepare videos for the model.
+
         Args:
             videos (`str`, `os.PathLike`, `bytes`, `np.ndarray`, `torch.Tensor`, `list` of images, or a `list` of these):
-                One video or several, mixed as they come: a file, a http(s) URL, a file's content, an array or tensor of
-                `(frames, height, width, channels)` or `(frames, channels, height, width)` with 1, 3 or 4 channels, a
-                list of images; also a batch as an array of five dimensions. Tensors stay on their device.
+                One or several videos, in any mixture of: files, http(s) URLs, contents of files, arrays or tensors of shape
+                `(frames, height, width, channels)` or `(frames, channels, height, width)` with 1, 3 or 4 channels, lists
+                of images, and batches as arrays with five dimensions. Tensors stay on their device.
             video_metadata (`VideoMetadata`, `dict` or a `list` of them, *optional*):
-                For arrays, whose frames per second dense sampling needs.
+                Metadata of videos that are arrays, whose frames per second dense sampling needs.
             return_metadata (`bool`, *optional*):
-                Whether to return `video_metadata` too, with the indices of the frames taken.
+                Whether to return `video_metadata` as well, with the indices of the sampled frames.
             device (`str` or `torch.device`, *optional*):
-                Where to compute.
+                Device to compute on.
             return_tensors (`str`, *optional*):
-                `"pt"` or `"np"` for one batch; by default a list with a tensor per video.
+                `"pt"` or `"np"` for a batch. By default, a list with one tensor per video is returned.
             kwargs:
-                Instead of the processor's own options.
+                Options to use instead of the processor's own.
 
         Returns:
             `BatchFeature`: With `pixel_values_videos`, float32.
 
         Raises:
             VideoDecodingError: If a video cannot be read; the message names it.
-            ValueError: If an option or an array does not fit.
+            ValueError: If an option or a video is invalid.
         """
         names = self.valid_kwargs.__annotations__
         unknown = sorted(set(kwargs) - set(names))
         if unknown:
-            raise ValueError(f"Unknown options: {', '.join(unknown)}. There are: {', '.join(sorted(names))}.")
+            raise ValueError(f"Unknown options: {', '.join(unknown)}. Known options: {', '.join(sorted(names))}.")
         given = {name: value for name, value in kwargs.items() if value is not None}
         try:
             validate_typed_dict(self.valid_kwargs, given)
@@ -336,8 +340,8 @@ class DiSTVideoProcessor(BaseVideoProcessor):
             shapes = sorted({tuple(views.shape) for views in pixel_values})
             if len(shapes) > 1:
                 raise ValueError(
-                    f"Videos of different shapes make no batch: {shapes}. Leave `return_tensors` out, or let the "
-                    "processor sample and crop."
+                    f"Videos of different shapes cannot be batched: {shapes}. Omit `return_tensors`, or let the processor "
+                    "sample and crop."
                 )
             data = {"pixel_values_videos": torch.stack(pixel_values)}
         features = BatchFeature(data=data, tensor_type=return_tensors)
@@ -349,8 +353,8 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         self, video, metadata: VideoMetadata | None, options: dict
     ) -> tuple[torch.Tensor, torch.LongTensor, VideoMetadata]:
         """
-        The distinct frames that the clips need, `(frames, channels, height, width)`, and the positions in them of each
-        clip's frames, `(num_clips, num_frames)`.
+        Return the distinct frames that the clips need, `(frames, channels, height, width)`, the positions of each clip's
+        frames in them, `(num_clips, num_frames)`, and the metadata.
         """
 
         def choose(total_num_frames: int, fps: float | None) -> torch.LongTensor:
@@ -384,14 +388,14 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         return frames, torch.searchsorted(distinct, indices), metadata
 
     def _make_views(self, frames: torch.Tensor, options: dict) -> torch.Tensor:
-        """From `(frames, channels, height, width)` to float32 `(crops, frames, 3, height, width)`."""
+        """Turn frames `(frames, channels, height, width)` into float32 crops `(crops, frames, 3, height, width)`."""
         if options["device"] is not None:
             frames = frames.to(options["device"])
         if frames.shape[1] != 3 and options["do_convert_rgb"]:
             frames = self.convert_to_rgb(frames)
         if options["do_rescale"] and frames.is_floating_point() and frames.max() <= 1:
             logger.warning_once(
-                "Frames with values up to 1 are being rescaled by `rescale_factor`. If they lie in [0, 1] already, pass "
+                "Frames with values up to 1 are being rescaled by `rescale_factor`. If they are in [0, 1] already, pass "
                 "`do_rescale=False`."
             )
         frames = frames.to(torch.float32)
@@ -401,7 +405,7 @@ class DiSTVideoProcessor(BaseVideoProcessor):
             size = _resized_size(frames.shape[-2:], options["size"])
             mode = INTERPOLATION_MODES[options["resample"]]
             corners = {} if mode == "nearest" else {"align_corners": False}
-            # Without antialiasing, which is what the weights were trained on.
+            # Without antialiasing, as in the training of the paper's weights.
             frames = torch.nn.functional.interpolate(frames, size=size, mode=mode, **corners)
         views = (
             _crop(frames, options["crop_size"], options["num_crops"]) if options["do_center_crop"] else frames[None]
@@ -418,7 +422,7 @@ class DiSTVideoProcessor(BaseVideoProcessor):
 def _refuse_fps(fps: float | None):
     if fps is not None:
         raise ValueError(
-            "`fps` is not supported: frames are taken by `num_frames`, over the whole video, or with "
+            "`fps` is not supported: `num_frames` frames are sampled from the whole video, or with "
             '`frame_sampling="dense"` every `frame_step` frames at 30 per second.'
         )
 
@@ -434,7 +438,7 @@ def _check_options(options: dict):
         raise ValueError("`num_crops=3` needs `do_center_crop=True`.")
     for name in ("num_frames", "num_clips", "frame_step"):
         if not isinstance(options[name], int) or options[name] < 1:
-            raise ValueError(f"`{name}` must be a whole number of at least 1, got {options[name]}.")
+            raise ValueError(f"`{name}` must be an integer of at least 1, got {options[name]}.")
     if options["num_clips"] > 1 and not options["do_sample_frames"]:
         raise ValueError("`num_clips` greater than 1 needs `do_sample_frames=True`.")
     _refuse_fps(options["fps"])
@@ -443,11 +447,11 @@ def _check_options(options: dict):
         raise ValueError(f"`resample` must be one of {allowed}, got {options['resample']}.")
     for name in ("image_mean", "image_std"):
         if options["do_normalize"] and (options[name] is None or np.size(options[name]) not in (1, 3)):
-            raise ValueError(f"`{name}` must be a number, or one for each of the 3 channels, got {options[name]}.")
+            raise ValueError(f"`{name}` must be a number, or one number per channel, got {options[name]}.")
 
 
 def _list_videos(videos) -> list:
-    """Whatever was given as a flat list of videos."""
+    """Return the given videos as a flat list."""
     if isinstance(videos, (str, os.PathLike, bytes)):
         return [videos]
     if isinstance(videos, (np.ndarray, torch.Tensor)):
@@ -457,7 +461,7 @@ def _list_videos(videos) -> list:
             return [videos]
         raise ValueError(
             "An array must have 4 dimensions, (frames, height, width, channels) or (frames, channels, height, width), "
-            f"or 5 for a batch, got shape {tuple(videos.shape)}."
+            f"or 5 if it is a batch, got shape {tuple(videos.shape)}."
         )
     if isinstance(videos, (list, tuple)):
         is_frame = [
@@ -467,7 +471,7 @@ def _list_videos(videos) -> list:
             frames = [_to_tensor(frame) for frame in videos]
             shapes = {tuple(frame.shape) for frame in frames}
             if len(shapes) > 1:
-                raise ValueError(f"The frames of a video must have one shape, got {sorted(shapes)}.")
+                raise ValueError(f"The frames of a video must have the same shape, got {sorted(shapes)}.")
             return [torch.stack(frames)]
         return [video for item in videos for video in _list_videos(item)]
     raise ValueError(
@@ -481,7 +485,7 @@ def _to_tensor(frames) -> torch.Tensor:
         return frames
     if is_pil_image(frames) and frames.mode not in ("RGB", "RGBA"):
         frames = frames.convert("RGB")
-    # Copies only what torch does not take: negative strides, as of `frame[..., ::-1]`, and memory that is read-only.
+    # Copies only what torch does not accept: negative strides, such as in `frame[..., ::-1]`, and read-only memory.
     return torch.from_numpy(np.require(frames, requirements=["C", "W"]))
 
 
@@ -494,7 +498,7 @@ def _list_metadata(metadata, num_videos: int) -> list[VideoMetadata | None]:
         flat.extend(item if isinstance(item, (list, tuple)) else [item])
     if len(flat) != num_videos:
         raise ValueError(f"`video_metadata` must have one entry per video, got {len(flat)} for {num_videos} videos.")
-    # Copies, since what is found out about the videos is written into them.
+    # Copies, because the properties of the videos are written into them.
     return [VideoMetadata(**{"total_num_frames": None, **item}) for item in flat]
 
 
@@ -512,7 +516,7 @@ def _to_channels_first(
 
 
 def _resized_size(image_size: tuple[int, int], size: dict[str, int]) -> tuple[int, int]:
-    """Height and width after resizing; the long side is truncated to a whole number, as in the authors' code."""
+    """Return height and width after resizing. The long side is truncated to an integer, as in the authors' code."""
     height, width = image_size
     if min(size.values()) < 1:
         raise ValueError(f"`size` must be at least 1, got {dict(size)}.")
@@ -527,14 +531,14 @@ def _resized_size(image_size: tuple[int, int], size: dict[str, int]) -> tuple[in
 
 
 def _crop(frames: torch.Tensor, crop_size: dict[str, int], num_crops: int) -> torch.Tensor:
-    """From `(frames, 3, height, width)` to `(num_crops, frames, 3, crop height, crop width)`."""
+    """Crop frames `(frames, 3, height, width)` to `(num_crops, frames, 3, crop height, crop width)`."""
     if set(crop_size) != {"height", "width"} or min(crop_size.values()) < 1:
         raise ValueError(f'`crop_size` must have a "height" and a "width" of at least 1, got {dict(crop_size)}.')
     crop_height, crop_width = crop_size["height"], crop_size["width"]
     slack_y, slack_x = frames.shape[-2] - crop_height, frames.shape[-1] - crop_width
     if slack_y < 0 or slack_x < 0:
         raise ValueError(
-            f"`crop_size` must fit into the frames, got {crop_height}x{crop_width} and frames of "
+            f"`crop_size` must not exceed the frames, got {crop_height}x{crop_width} and frames of "
             f"{frames.shape[-2]}x{frames.shape[-1]}."
         )
     corners = [(slack_y // 2, slack_x // 2)]

@@ -156,10 +156,10 @@ def test_decoders_agree_bit_for_bit_on_content_with_detail(tmp_path, name, decod
 def test_decoded_frames_look_like_the_encoded_ones(tmp_path, decoder):
     frames = np.zeros((4, 64, 96, 3), dtype=np.uint8)
     frames[..., :32, 0], frames[..., 32:64, 1], frames[..., 64:, 2] = 200, 150, 250
-    decoded = decode_all(write_video(tmp_path / "colours.mp4", frames), decoder)
+    decoded = decode_all(write_video(tmp_path / "colors.mp4", frames), decoder)
     assert decoded.frames.dtype == torch.uint8
     expected = torch.from_numpy(frames).permute(0, 3, 1, 2)
-    # Chroma is stored at half the resolution, so the borders between colours are left out.
+    # Chroma is stored at half the resolution, so the borders between colors are left out.
     inner = (..., [*range(4, 28), *range(36, 60), *range(68, 92)])
     torch.testing.assert_close(decoded.frames[inner].float(), expected[inner].float(), rtol=0, atol=6)
 

@@ -84,7 +84,7 @@ def test_dense_sampling_equals_the_authors_on_147_cases():
 
 
 @pytest.mark.parametrize("index", range(6))
-def test_pixels_equal_the_authors_for_the_centre_and_for_three_crops(index):
+def test_pixels_equal_the_authors_for_the_center_and_for_three_crops(index):
     golden = {
         name.removeprefix(f"{index}."): tensor
         for name, tensor in load_file(FIXTURES / "eval_preprocessing.safetensors").items()
@@ -92,8 +92,8 @@ def test_pixels_equal_the_authors_for_the_centre_and_for_three_crops(index):
     }
     processor = DiSTVideoProcessor(size=32, crop_size=32, do_sample_frames=False)
     video = golden["video_uint8_thwc"]
-    centre = pixels(processor, video)[0]
-    torch.testing.assert_close(centre, golden["center_cthw"].movedim(0, 1), rtol=0, atol=1e-5)
+    center = pixels(processor, video)[0]
+    torch.testing.assert_close(center, golden["center_cthw"].movedim(0, 1), rtol=0, atol=1e-5)
     crops = pixels(processor, video, num_crops=3)[0]
     for crop_index, crop in enumerate(crops):
         expected = golden[f"three_crops.{crop_index}_cthw"].movedim(0, 1)
@@ -232,7 +232,7 @@ def test_crops_of_a_clip_stand_next_to_each_other(processor, video):
     views = pixels(processor, video, num_clips=2, num_crops=3)[0]
     clips = pixels(processor, video, num_clips=2)[0]
     assert not torch.equal(clips[0], clips[1])
-    # The centre is the second of three crops.
+    # The center is the second of three crops.
     torch.testing.assert_close(views[[1, 4]], clips, rtol=0, atol=0)
     assert not torch.equal(views[0], views[1]) and not torch.equal(views[1], views[2])
 
@@ -339,19 +339,19 @@ def test_an_array_of_five_dimensions_is_a_batch(processor, video):
 
 
 @pytest.mark.parametrize("form", ["array", "array, channels first", "images", "palette images"])
-def test_grey_videos_become_colour(processor, video, form):
-    grey = video[..., :1]
+def test_gray_videos_become_color(processor, video, form):
+    gray = video[..., :1]
     given = {
-        "array": grey,
-        "array, channels first": np.moveaxis(grey, -1, 1),
-        "images": [Image.fromarray(frame[..., 0]) for frame in grey],
-        "palette images": [Image.fromarray(frame[..., 0]).convert("P") for frame in grey],
+        "array": gray,
+        "array, channels first": np.moveaxis(gray, -1, 1),
+        "images": [Image.fromarray(frame[..., 0]) for frame in gray],
+        "palette images": [Image.fromarray(frame[..., 0]).convert("P") for frame in gray],
     }[form]
-    expected = pixels(processor, grey.repeat(3, axis=-1))
+    expected = pixels(processor, gray.repeat(3, axis=-1))
     torch.testing.assert_close(pixels(processor, given), expected, rtol=0, atol=1e-6)
 
 
-def test_images_in_print_colours_become_rgb(processor, video):
+def test_images_in_print_colors_become_rgb(processor, video):
     images = [Image.fromarray(frame).convert("CMYK") for frame in video]
     expected = pixels(processor, [image.convert("RGB") for image in images])
     torch.testing.assert_close(pixels(processor, images), expected, rtol=0, atol=0)
@@ -394,7 +394,7 @@ def test_the_defaults_are_the_papers():
 @pytest.mark.parametrize(
     "size, height, width",
     [
-        (42, 42, 54),  # 42 * 52 / 40 = 54.6: the long side is cut to a whole number
+        (42, 42, 54),  # 42 * 52 / 40 = 54.6: the long side is truncated
         ({"shortest_edge": 42}, 42, 54),
         ({"height": 20, "width": 30}, 20, 30),
     ],
@@ -416,7 +416,7 @@ def test_a_number_means_both_sides_with_default_to_square(processor, video):
     assert result.shape[-2:] == (30, 30)
 
 
-def test_resize_takes_neighbours_and_does_not_average(untouched):
+def test_resize_takes_neighbors_and_does_not_average(untouched):
     """Without antialiasing, a frame that is halved is the mean of the two middle pixels of four."""
     row = torch.tensor([0.0, 100.0, 40.0, 0.0] * 4)
     video = row.expand(1, 3, 16, 16)
@@ -454,9 +454,9 @@ def test_each_step_can_be_left_out(processor, video, step):
 
 
 def test_without_conversion_channels_stay_as_they_are(untouched, video):
-    grey = video[..., :1]
-    assert pixels(untouched, grey, do_convert_rgb=False).shape[2] == 1
-    assert pixels(untouched, grey).shape[2] == 3
+    gray = video[..., :1]
+    assert pixels(untouched, gray, do_convert_rgb=False).shape[2] == 1
+    assert pixels(untouched, gray).shape[2] == 3
 
 
 def test_mean_std_and_rescale_factor_can_be_given_as_numbers(processor, video):
@@ -605,7 +605,7 @@ def test_the_image_processor_beside_it_has_the_same_geometry(tmp_path, size, sha
     for options in ({"do_center_crop": False}, {}):
         image = image_processor(frame, return_tensors="pt", **options)["pixel_values"][0]
         frames = pixels(processor, frame[None], do_sample_frames=False, **options)[0, 0]
-        # Of one colour: what differs is the antialiasing.
+        # Of one color: what differs is the antialiasing.
         torch.testing.assert_close(image, frames, rtol=0, atol=1e-4)
 
 
@@ -624,9 +624,9 @@ def test_an_unknown_option_is_an_error_that_names_it(processor, video):
 
 
 REFUSED = [
-    ({"num_frames": 0}, "`num_frames` must be a whole number of at least 1, got 0"),
-    ({"num_clips": -1}, "`num_clips` must be a whole number of at least 1, got -1"),
-    ({"frame_step": 0}, "`frame_step` must be a whole number of at least 1, got 0"),
+    ({"num_frames": 0}, "`num_frames` must be an integer of at least 1, got 0"),
+    ({"num_clips": -1}, "`num_clips` must be an integer of at least 1, got -1"),
+    ({"frame_step": 0}, "`frame_step` must be an integer of at least 1, got 0"),
     ({"num_crops": 2}, "`num_crops` must be 1 or 3, got 2"),
     ({"num_crops": 3, "do_center_crop": False}, "`num_crops=3` needs `do_center_crop=True`"),
     ({"num_clips": 2, "do_sample_frames": False}, "`num_clips` greater than 1 needs `do_sample_frames=True`"),
@@ -634,8 +634,8 @@ REFUSED = [
     ({"decoder": "opencv"}, '"auto" or one of decord, torchcodec, pyav, got "opencv"'),
     ({"resample": 1}, r"0 \(nearest\), 2 \(bilinear\), 3 \(bicubic\), got 1"),
     ({"fps": 2}, "`fps` is not supported.*`num_frames`.*frame_step"),
-    ({"image_mean": [0.5, 0.5]}, "`image_mean` must be a number, or one for each of the 3 channels"),
-    ({"image_std": [0.5] * 4}, "`image_std` must be a number, or one for each of the 3 channels"),
+    ({"image_mean": [0.5, 0.5]}, "`image_mean` must be a number, or one number per channel"),
+    ({"image_std": [0.5] * 4}, "`image_std` must be a number, or one number per channel"),
 ]
 
 
@@ -650,7 +650,7 @@ def test_values_that_cannot_be_are_errors_that_say_what_can(processor, video, op
 @pytest.mark.parametrize("name", ["num_frames", "num_clips", "frame_step"])
 @pytest.mark.parametrize("value", [2.5, "4", None])
 def test_numbers_of_the_wrong_type_are_errors_at_construction(name, value):
-    with pytest.raises(ValueError, match=f"`{name}` must be a whole number"):
+    with pytest.raises(ValueError, match=f"`{name}` must be an integer"):
         DiSTVideoProcessor(**{name: value})
 
 
@@ -663,7 +663,7 @@ def test_numbers_of_the_wrong_type_are_errors_at_construction(name, value):
         ({"size": 0}, "`size` must be at least 1"),
         ({"crop_size": 0}, "`crop_size` must have a .* of at least 1"),
         ({"crop_size": {"shortest_edge": 24}}, '`crop_size` must have a "height" and a "width"'),
-        ({"crop_size": 33}, "`crop_size` must fit into the frames, got 33x33 and frames of 32x41"),
+        ({"crop_size": 33}, "`crop_size` must not exceed the frames, got 33x33 and frames of 32x41"),
         ({"data_format": "channels_middle"}, "channels_first"),
         ({"input_data_format": "channels_middle"}, "channels_first"),
         ({"return_tensors": "tensors"}, "pt"),
@@ -683,9 +683,9 @@ def test_values_that_do_not_fit_a_call_are_errors(processor, video, options, mes
         (np.zeros((0, 4, 8, 8, 3), dtype=np.uint8), "holds no video"),
         (np.zeros((0, 8, 8, 3), dtype=np.uint8), "at least one frame"),
         (np.zeros((8, 8, 3), dtype=np.uint8), r"4 dimensions.*\(8, 8, 3\)"),
-        (np.zeros((1, 1, 2, 8, 8, 3), dtype=np.uint8), r"5 for a batch.*\(1, 1, 2, 8, 8, 3\)"),
+        (np.zeros((1, 1, 2, 8, 8, 3), dtype=np.uint8), r"5 if it is a batch.*\(1, 1, 2, 8, 8, 3\)"),
         ([np.zeros((8, 8), dtype=np.uint8)] * 2, r"\(8, 8\)"),
-        ([np.zeros((8, 8, 3), dtype=np.uint8), np.zeros((8, 9, 3), dtype=np.uint8)], r"one shape.*\(8, 9, 3\)"),
+        ([np.zeros((8, 8, 3), dtype=np.uint8), np.zeros((8, 9, 3), dtype=np.uint8)], r"the same shape.*\(8, 9, 3\)"),
         (np.zeros((4, 8, 8, 2), dtype=np.uint8), "channel"),
     ],
 )
