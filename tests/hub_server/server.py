@@ -1,248 +1,35 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""A small Hub on loopback, for the real huggingface_hub client: repositories with a history, LFS, rights, and faults.
-
-It keeps everything in memory and speaks the part of the Hub's protocol that creating repositories, committing to them and
-downloading from them need. The client reads its endpoint when it is imported, so tests run it in processes of their own, with
-the environment that [`LoopbackHub.environment`] gives, or by [`HubClient`]:
-
-    with LoopbackHub() as hub, HubClient(hub, home) as client:
-        hub.add_user("me", token="secret", organizations=["org"])
-        hub.add_folder("org/tiny-clip", folder)
-        hub.fail(r"POST .*/commit/", status=500)
-        result = client.run("from huggingface_hub import HfApi; HfApi().upload_file(...)", token="secret")
-        result.returncode, result.stderr
-        hub.uploads  # what has arrived, and how
-"""
+"""The server: the Hub's protocol, on repositories in memory."""
 
 import base64
 import hashlib
 import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import yaml
 
+from .cards import find_wrong_metadata
+from .protocol import ROUTES, Answer, Fault, Refusal, Request, Server, route
+from .repositories import LFS_SUFFIXES, Commit, File, Repository, Upload, User, git_oid, goes_to_lfs
+
 
 DATE = "2026-01-01T00:00:00.000Z"
 REPO_TYPES = ("model", "dataset", "space")
 URL_PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}
-# What the Hub's default .gitattributes sends to LFS, and what is large enough for it whatever it is called.
-LFS_SUFFIXES = (
-    ".arrow",
-    ".avi",
-    ".bin",
-    ".h5",
-    ".mkv",
-    ".mp4",
-    ".npy",
-    ".npz",
-    ".onnx",
-    ".parquet",
-    ".pt",
-    ".pth",
-    ".safetensors",
-    ".webm",
-    ".zip",
-)
-LFS_SIZE = 10 * 2**20
-
-# What the Hub takes in the metadata of a card: ids of repositories, and one of its identifiers of licenses.
-CARD_REPO_ID = re.compile(r"(?:\w[\w.-]*/)?\w(?:[\w.-]*\w)?")
-LICENSES = {
-    *("afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc"),
-    *("cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-4.0"),
-    *("cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0", "epl-2.0", "eupl-1.2", "gpl"),
-    *("gpl-2.0", "gpl-3.0", "isc", "lgpl", "lgpl-2.1", "lgpl-3.0", "mit", "mpl-2.0", "openrail", "other", "unknown"),
-    *("unlicense", "wtfpl", "zlib"),
-}
-
-
-def git_oid(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-@dataclass(frozen=True)
-class File:
-    """One version of a file."""
-
-    content: bytes = field(repr=False)
-    is_lfs: bool
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
-
-    @property
-    def pointer(self) -> bytes:
-        """What git keeps instead of a file that is in LFS."""
-        return b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n" % (
-            self.sha256.encode(),
-            len(self.content),
-        )
-
-    @property
-    def blob_id(self) -> str:
-        return git_oid(self.pointer if self.is_lfs else self.content)
-
-    @property
-    def etag(self) -> str:
-        return self.sha256 if self.is_lfs else self.blob_id
-
-    def describe(self, path: str) -> dict:
-        """As tree listings have it."""
-        entry = {"type": "file", "path": path, "size": len(self.content), "oid": self.blob_id}
-        if self.is_lfs:
-            entry["lfs"] = {"oid": self.sha256, "size": len(self.content), "pointerSize": len(self.pointer)}
-        return entry
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A state of all files, and how it came about."""
-
-    oid: str
-    parent: str | None
-    title: str
-    message: str
-    author: str
-    files: dict[str, File] = field(repr=False)
-
-
-@dataclass
-class Repository:
-    """Commits, and the names of some: branches by name, tags as `refs/tags/…`, pull requests as `refs/pr/…`."""
-
-    repo_id: str
-    repo_type: str
-    private: bool
-    commits: dict[str, Commit] = field(default_factory=dict)
-    refs: dict[str, str] = field(default_factory=dict)
-    lfs_objects: set[str] = field(default_factory=set)
-
-    def resolve(self, revision: str) -> Commit | None:
-        revision = revision.removeprefix("refs/heads/")
-        oid = self.refs.get(revision) or self.refs.get(f"refs/tags/{revision}") or revision
-        return self.commits.get(oid)
-
-    def history(self, revision: str) -> list[Commit]:
-        commit, commits = self.resolve(revision), []
-        while commit is not None:
-            commits.append(commit)
-            commit = self.commits.get(commit.parent)
-        return commits
-
-    def add_commit(
-        self, ref: str, parent: str | None, files: dict[str, File], title: str, message="", author=""
-    ) -> str:
-        """Puts `ref` on a new commit."""
-        listing = json.dumps([[path, file.blob_id] for path, file in sorted(files.items())])
-        serial = len(self.commits)
-        oid = hashlib.sha1(f"{self.repo_type}{self.repo_id}{serial}{parent}{title}{listing}".encode()).hexdigest()
-        self.commits[oid] = Commit(oid, parent, title, message, author, files)
-        self.refs[ref] = oid
-        return oid
-
-
-@dataclass(frozen=True)
-class User:
-    name: str
-    organizations: tuple[str, ...]
-    can_write: bool
-
-
-@dataclass(frozen=True)
-class Upload:
-    """Content that a client has sent: through LFS or within a commit (where `path` and `repo_id` are known)."""
-
-    via: str
-    size: int
-    sha256: str
-    repo_id: str | None = None
-    path: str | None = None
-
-
-@dataclass
-class Fault:
-    """What goes wrong with the next `times` requests of that kind."""
-
-    pattern: re.Pattern
-    status: int | None
-    drop: str | None
-    times: int | None
-
-
-class Refusal(Exception):
-    """An answer that is an error, with the headers by which the client tells one from another."""
-
-    def __init__(self, status: int, message: str, code: str | None = None, **headers: str):
-        super().__init__(message)
-        self.status, self.message = status, message
-        self.headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {}), **headers}
-
-
-@dataclass
-class Request:
-    """What a route gets to see."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-    user: User | None
-
-    @property
-    def json(self) -> dict:
-        return json.loads(self.body or b"{}")
-
-
-@dataclass
-class Answer:
-    status: int = 200
-    json: object = None
-    content: bytes | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def body(self) -> bytes:
-        return json.dumps(self.json).encode() if self.content is None else self.content
-
-
-ROUTES: list[tuple[str, re.Pattern, Callable]] = []
-
-
-def route(method: str, pattern: str):
-    """Registers a method of [`LoopbackHub`]; `{repo}` stands for a repository's path, `{revision}` for one segment."""
-    pattern = pattern.replace("{repo}", r"(?P<repo_id>[\w.-]+/[\w.-]+)")
-    pattern = pattern.replace("{types}", r"(?P<repo_type>model|dataset|space)s")
-    pattern = pattern.replace("{prefix}", r"(?P<prefix>datasets/|spaces/|)")
-    pattern = pattern.replace("{revision}", r"(?P<revision>[^/]+)")
-
-    def register(function: Callable) -> Callable:
-        ROUTES.append((method, re.compile(pattern), function))
-        return function
-
-    return register
 
 
 class LoopbackHub:
     """
-    The server; a context manager that serves between entering and leaving.
+    The server, a context manager that serves between entering and leaving.
 
     Args:
         shared_names (`bool`, defaults to `False`):
-            Whether a name that one type of repository has is taken for the other types too.
+            Whether two repositories of different types cannot have the same name.
 
     Attributes:
         url (`str`): Its address.
@@ -263,7 +50,7 @@ class LoopbackHub:
         self.downloads: dict[str, int] = defaultdict(int)  # bytes, by repository and path
         self._faults: list[Fault] = []
         self._lock = threading.RLock()
-        self._server = _Server(("127.0.0.1", 0), self)
+        self._server = Server(("127.0.0.1", 0), self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property
@@ -272,7 +59,7 @@ class LoopbackHub:
 
     @property
     def storage_url(self) -> str:
-        """The address that large files are downloaded from: another host, to which the client sends no token."""
+        """The address of large files: another host, to which the client sends no token."""
         return f"http://localhost:{self._server.server_address[1]}"
 
     def __enter__(self) -> "LoopbackHub":
@@ -284,10 +71,10 @@ class LoopbackHub:
         self._server.server_close()
         self._thread.join()
 
-    # What tests arrange and look at
+    # For tests: arranging and inspecting
 
     def environment(self, home: str | Path, token: str | None = None) -> dict[str, str]:
-        """The environment in which a process's client talks to this server alone, with its cache in `home`."""
+        """Return the environment in which a client talks only to this server, with its cache in `home`."""
         environment = {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
@@ -301,7 +88,7 @@ class LoopbackHub:
         return environment
 
     def add_user(self, name: str, token: str, organizations: Iterable[str] = (), can_write: bool = True):
-        """A user who may write to repositories of `name` and of `organizations`, unless the token is for reading."""
+        """Add a user who may write to repositories of `name` and of `organizations`, unless the token is for reading."""
         self.users[token] = User(name, tuple(organizations), can_write)
 
     def add_repository(self, repo_id: str, repo_type: str = "model", private: bool = False) -> Repository:
@@ -314,13 +101,13 @@ class LoopbackHub:
     def add_files(
         self, repo_id: str, files: dict[str, bytes], repo_type: str = "model", revision: str = "main", private=False
     ) -> str:
-        """Commits files as if their owner had pushed them, and returns the commit; makes the repository if need be."""
+        """Commit files as their owner would, creating the repository if necessary, and return the commit."""
         with self._lock:
             repository = self.repositories.get((repo_type, repo_id))
             if repository is None:
                 repository = self.add_repository(repo_id, repo_type, private)
             parent = repository.resolve(revision) or repository.resolve("main")
-            new = {path: File(content, _goes_to_lfs(path, len(content))) for path, content in files.items()}
+            new = {path: File(content, goes_to_lfs(path, len(content))) for path, content in files.items()}
             for file in new.values():
                 if file.is_lfs:
                     self.objects[file.sha256] = file.content
@@ -328,39 +115,39 @@ class LoopbackHub:
             return repository.add_commit(revision, parent.oid, {**parent.files, **new}, "Add files")
 
     def add_folder(self, repo_id: str, folder: str | Path, **kwargs) -> str:
-        """As [`~LoopbackHub.add_files`], the files of a folder."""
+        """Commit the files of a folder; see [`~LoopbackHub.add_files`]."""
         paths = [path for path in sorted(Path(folder).rglob("*")) if path.is_file()]
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
         return self.add_files(repo_id, files, **kwargs)
 
     def files(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> dict[str, bytes]:
-        """What the repository holds there, without the .gitattributes that the Hub adds."""
+        """Return the files of a revision, without the .gitattributes that the Hub adds."""
         commit = self.repositories[repo_type, repo_id].resolve(revision)
         return {path: file.content for path, file in commit.files.items() if path != ".gitattributes"}
 
     def commits(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> list[Commit]:
-        """From the latest to the first."""
+        """Return the commits from the latest to the first."""
         return self.repositories[repo_type, repo_id].history(revision)
 
     def fail(self, pattern: str, status: int | None = None, drop: str | None = None, times: int | None = 1):
         """
-        Lets the next requests go wrong.
+        Let the next requests go wrong.
 
         Args:
             pattern (`str`):
-                Regular expression, searched for in `"METHOD /path"`.
+                Regular expression to search for in `"METHOD /path"`.
             status (`int`, *optional*):
-                Answer with this and do nothing.
+                Answer with this status and do nothing.
             drop (`str`, *optional*):
-                Close the connection: `"request"` before the content has been read, `"reply"` in the middle of the
-                answer, `"lost"` instead of the answer, after doing what was asked.
+                Close the connection: `"request"` before reading the content, `"reply"` in the middle of the answer,
+                `"lost"` instead of answering, after doing what was asked.
             times (`int`, *optional*, defaults to 1):
-                How often; `None` for always, until [`~LoopbackHub.heal`].
+                Number of requests, or `None` for all until [`~LoopbackHub.heal`].
         """
         self._faults.append(Fault(re.compile(pattern), status, drop, times))
 
     def heal(self):
-        """Takes all faults back."""
+        """Remove all faults."""
         self._faults.clear()
 
     def next_fault(self, line: str) -> Fault | None:
@@ -416,7 +203,7 @@ class LoopbackHub:
         repository = self.repositories.get((repo_type, repo_id))
         owners = () if user is None else (user.name, *user.organizations)
         if repository is None or (repository.private and repo_id.split("/")[0] not in owners):
-            # To others a private repository is as one that does not exist.
+            # Others cannot tell a private repository from one that does not exist.
             message = "Invalid username or password." if user is None else "Repository not found"
             raise Refusal(401 if user is None else 404, message, "RepoNotFound")
         return repository
@@ -677,7 +464,7 @@ class LoopbackHub:
         for name in ("license", "library_name", "pipeline_tag"):
             if not errors and not isinstance(values.get(name, ""), str):
                 errors.append({"message": f'"{name}" must be a string'})
-        errors += _find_wrong_metadata(values) if not errors else []
+        errors += find_wrong_metadata(values) if not errors else []
         return Answer(400 if errors else 200, {"errors": errors, "warnings": []})
 
     @route("POST", "/api/{types}/{repo}/preupload/{revision}")
@@ -694,7 +481,7 @@ class LoopbackHub:
             answers.append(
                 {
                     "path": wanted["path"],
-                    "uploadMode": "lfs" if _goes_to_lfs(wanted["path"], wanted["size"]) else "regular",
+                    "uploadMode": "lfs" if goes_to_lfs(wanted["path"], wanted["size"]) else "regular",
                     "shouldIgnore": False,
                     "oid": present.etag if present else None,
                 }
@@ -704,7 +491,7 @@ class LoopbackHub:
     @route("POST", r"/{prefix}{repo}\.git/info/lfs/objects/batch")
     def lfs_batch(self, request: Request, prefix: str, repo_id: str) -> Answer:
         repository = self._find(request.user, _type_of(prefix), repo_id)
-        if "ref" in request.json:  # without one it is for a pull request
+        if "ref" in request.json:  # a pull request has none
             self._check_write(request.user, repo_id)
         objects = []
         for wanted in request.json["objects"]:
@@ -780,7 +567,7 @@ class LoopbackHub:
         ref = revision
         if as_pull_request:
             ref = f"refs/pr/{1 + sum(name.startswith('refs/pr/') for name in repository.refs)}"
-        # All of it is known to be good: only now does anything change.
+        # Nothing changes before everything has been checked.
         self.uploads += uploads
         oid = repository.add_commit(
             ref, parent.oid, files, header["summary"], header.get("description", ""), request.user.name
@@ -801,31 +588,6 @@ class LoopbackHub:
         return self._send_range(request, unquote(request.path), content, {"ETag": f'"{git_oid(content)}"'})
 
 
-def _goes_to_lfs(path: str, size: int) -> bool:
-    return size > 0 and (path.endswith(LFS_SUFFIXES) or size > LFS_SIZE)
-
-
-def _find_wrong_metadata(values: dict) -> list[dict]:
-    """The errors of a card's metadata: what is no id of a repository, and licenses that the Hub does not know."""
-
-    def as_list(value) -> list:
-        return value if isinstance(value, list) else [] if value is None else [value]
-
-    ids = [(name, value) for name in ("base_model", "datasets") for value in as_list(values.get(name))]
-    for model in values.get("model-index") or []:
-        for result in model.get("results", []):
-            ids.append(("model-index: dataset.type", result.get("dataset", {}).get("type")))
-    errors = [
-        f'"{name}" with value "{value}" is not valid. Use an id from the Hub.'
-        for name, value in ids
-        if not isinstance(value, str) or not CARD_REPO_ID.fullmatch(value)
-    ]
-    for license in as_list(values.get("license")):
-        if license not in LICENSES:
-            errors.append(f'"license" must be one of the identifiers of licenses, got "{license}"')
-    return [{"message": error} for error in errors]
-
-
 def _type_of(prefix: str) -> str:
     return next(repo_type for repo_type, known in URL_PREFIXES.items() if known == prefix)
 
@@ -836,186 +598,3 @@ def _commit_header(commit: Commit) -> dict[str, str]:
 
 def _error_body(refusal: Refusal) -> dict:
     return {"errors": [{"message": refusal.message}]} if refusal.status == 400 else {}
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, address: tuple[str, int], hub: LoopbackHub):
-        self.hub = hub
-        super().__init__(address, _Handler)
-
-    def handle_error(self, request, client_address):
-        """A client that goes away in the middle is nothing to report."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def _handle(self):
-        hub = self.server.hub
-        line = f"{self.command} {self.path}"
-        hub.requests.append(line)
-        fault = hub.next_fault(line)
-        if fault is not None and fault.drop == "request":
-            return self._hang_up()
-        body = self._read_body()
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        if fault is not None and fault.status is not None:
-            message = {"X-Error-Message": "This is a fault that a test has asked for"}
-            answer = Answer(fault.status, {"error": message["X-Error-Message"]}, headers=message)
-        else:
-            answer = hub.answer(self.command, self.path, headers, body)
-        if fault is not None and fault.drop == "lost":
-            return self._hang_up()
-        content = answer.body
-        self.send_response(answer.status)
-        self.send_header("Content-Length", str(len(content)))
-        for name, value in {"Content-Type": "application/json; charset=utf-8", **answer.headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if fault is not None and fault.drop == "reply":
-            self.wfile.write(content[: len(content) // 2])
-            return self._hang_up()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _handle
-
-    def _read_body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        chunks = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(chunks)
-
-    def _hang_up(self):
-        self.close_connection = True
-        self.wfile.flush()
-        self.connection.shutdown(socket.SHUT_RDWR)
-
-    def log_message(self, *args):
-        """The requests are kept in `hub.requests`."""
-
-
-# Reads a request per line, and answers it by a child that has everything imported already and does what the request says.
-FORK_SERVER = """
-import json, os, sys, traceback
-import huggingface_hub, torch, torchvision
-import transformers, transformers.models.auto, transformers.models.clip.modeling_clip, transformers.pipelines
-import transformers.trainer, transformers.video_processing_utils
-
-def become(request):
-    os.chdir(request["folder"])
-    os.environ.update(request["environment"])
-    sys.path[:0] = request["path"]
-    sys.argv = request["argv"]
-    for stream, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-    try:
-        exec(compile(request["code"], "<test>", "exec"), {"__name__": "__main__"})
-        status = 0
-    except SystemExit as exit:
-        status = exit.code if isinstance(exit.code, int) else 0 if exit.code is None else 1
-        if isinstance(exit.code, str):
-            print(exit.code, file=sys.stderr)
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-print("ready", flush=True)
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        become(json.loads(line))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-os._exit(0)
-"""
-
-
-class HubClient:
-    """
-    Runs code in new processes whose Hub is a [`LoopbackHub`]; a context manager. They are forked from one that has imported
-    transformers and the Hub's client, and not this package, so that none of them has to wait for that.
-
-    Args:
-        hub (`LoopbackHub`):
-            The server.
-        home (`str` or `Path`):
-            Where the processes run and keep their cache.
-    """
-
-    def __init__(self, hub: LoopbackHub, home: str | Path):
-        self.hub, self.home = hub, Path(home)
-        self.cache = self.home / "huggingface"
-
-    def __enter__(self) -> "HubClient":
-        # Caches and tokens of whoever runs the tests are none of theirs.
-        foreign = ("HF_", "HUGGINGFACE_", "PYTHONPATH", "TRANSFORMERS_", "XDG_CACHE_HOME")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        environment = {**inherited, **self.hub.environment(self.cache), "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", FORK_SERVER],
-            cwd=self.home,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout.readline() == "ready\n"
-        return self
-
-    def __exit__(self, *_):
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-    def run(
-        self,
-        code: str,
-        *argv: str | Path,
-        path: Iterable[str | Path] = (),
-        token: str | None = None,
-        keep_cache: bool = False,
-        **environment: str,
-    ) -> subprocess.CompletedProcess:
-        """
-        Runs code, from an empty cache unless it is to be kept.
-
-        Args:
-            code (`str`):
-                The code; `sys.argv[1:]` is `argv`.
-            path (`Iterable[str]`, *optional*):
-                Folders to import from.
-            token (`str`, *optional*):
-                Whose process it is.
-            keep_cache (`bool`, defaults to `False`):
-                Whether the process finds what earlier ones have downloaded.
-            environment (`str`):
-                More of its environment.
-        """
-        if not keep_cache:
-            shutil.rmtree(self.cache, ignore_errors=True)
-        output = {name: str(self.home / name) for name in ("stdout", "stderr")}
-        request = {
-            "code": code,
-            "argv": ["-c", *map(str, argv)],
-            "path": [str(folder) for folder in path],
-            "folder": str(self.home),
-            "environment": {"HF_TOKEN": token or "", **environment},
-            **output,
-        }
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        returncode = int(self._process.stdout.readline())
-        texts = [Path(file).read_text(encoding="utf-8", errors="replace") for file in output.values()]
-        return subprocess.CompletedProcess(request["argv"], returncode, *texts)
