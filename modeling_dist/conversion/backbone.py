@@ -32,8 +32,9 @@ def find_backbone(
     """
 
     def read(name_or_path: str | os.PathLike) -> tuple[Backbone, CLIPVisionConfig, str]:
-        backbone = Backbone.read(name_or_path, **download_kwargs)
-        return backbone, backbone.read_vision_config(**download_kwargs), ""
+        # The small file comes first: if the Hub cannot be reached, the client retries each file for a while.
+        config = CLIPVisionConfig.from_pretrained(name_or_path, **download_kwargs)
+        return Backbone.read(name_or_path, **download_kwargs), config, ""
 
     if name_or_path is not None:
         return read(name_or_path)
