@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import json
 import math
@@ -15,15 +16,8 @@ import modeling_dist.evaluation.prediction
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor, VideoDecodingError
 from modeling_dist.data.rows import hash_videos
 from modeling_dist.data.sources import load_videos
-from modeling_dist.evaluation.prediction import (
-    Predictions,
-    compute_metrics,
-    describe_protocol,
-    predict_videos,
-    predict_views,
-    write_metrics,
-    write_report,
-)
+from modeling_dist.evaluation.prediction import Predictions, predict_videos, predict_views
+from modeling_dist.evaluation.report import compute_metrics, describe_protocol, write_metrics, write_report
 from modeling_dist.testing import moving_square, tiny_config_kwargs, write_video
 
 
@@ -169,6 +163,7 @@ def processes(count: int, index: int, kind: str = "NO") -> SimpleNamespace:
     return SimpleNamespace(
         distributed_type=SimpleNamespace(value=kind),
         unwrap_model=lambda model: model,
+        autocast=contextlib.nullcontext,
         num_processes=count,
         process_index=index,
         is_main_process=index == 0,

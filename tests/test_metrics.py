@@ -10,12 +10,8 @@ import numpy as np
 import pytest
 
 import modeling_dist
-from modeling_dist.evaluation.metrics import (
-    classification_metrics,
-    confusion_matrix,
-    top_k_accuracy,
-    write_predictions,
-)
+from modeling_dist.evaluation.metrics import classification_metrics, confusion_matrix, top_k_accuracy
+from modeling_dist.evaluation.report import write_predictions
 from modeling_dist.evaluation.topk_accuracy.topk_accuracy import TopKAccuracy
 
 
@@ -297,7 +293,8 @@ def test_metrics_need_no_writable_cache(tmp_path):
     (tmp_path / "file").touch()
     code = """if True:
         import numpy as np
-        from modeling_dist.evaluation.metrics import classification_metrics, write_predictions
+        from modeling_dist.evaluation.metrics import classification_metrics
+        from modeling_dist.evaluation.report import write_predictions
         print(classification_metrics(np.eye(3), [0, 1, 1], ["a", "b", "c"])["top1"])
         write_predictions("p.parquet", ["v"], [0], np.ones((1, 1)), ["a"])
     """

@@ -1,10 +1,7 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Evaluation over several views of a video and over several processes, every video once, and the report that it makes."""
+"""Predictions over several views of each video, in one or several processes, with every video classified once."""
 
-import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,27 +11,23 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 
 from ..data.loading import EvaluationViews, collate_views, make_loader
-from ..data.rows import hash_videos, video_name
 from ..data.samplers import EvaluationBatchSampler
+from ..modeling_dist import DiSTForVideoClassification
 from ..video_decoding_dist import VideoDecodingError
 from ..video_processing_dist import DiSTVideoProcessor
-from .metrics import classification_metrics, confusion_matrix, write_predictions
-from .plots import plot_confusion_matrix, plot_per_class_accuracy
-
-
-METRICS_NAME = "metrics.json"
+from .settings import EvaluationSettings, PredictionSettings
 
 
 @dataclass
 class Predictions:
     """
-    What a model says of the videos of a dataset.
+    The predictions for the videos of a dataset.
 
     Args:
         indices (`list[int]`):
-            The videos, in rising order; those that cannot be read are missing.
+            The videos, in ascending order, without those that cannot be read.
         probabilities (`np.ndarray` of shape `(videos, classes)`):
-            Softmax, averaged over the views; float32.
+            Softmax probabilities averaged over the views, in float32.
         unreadable (`dict[int, str]`):
             The other videos, with the reason.
     """
@@ -44,10 +37,23 @@ class Predictions:
     unreadable: dict[int, str] = field(default_factory=dict)
 
 
+def load_model(
+    settings: EvaluationSettings | PredictionSettings, **kwargs
+) -> tuple[DiSTForVideoClassification, DiSTVideoProcessor]:
+    """Return the model and the processor that the settings name; `kwargs` go to the model's `from_pretrained`."""
+    model = DiSTForVideoClassification.from_pretrained(
+        settings.model, revision=settings.revision, dtype=getattr(torch, settings.dtype), **kwargs
+    )
+    processor = DiSTVideoProcessor.from_pretrained(settings.model, revision=settings.revision)
+    if settings.decoder is not None:
+        processor.decoder = settings.decoder
+    return model, processor
+
+
 @torch.no_grad()
 def predict_views(model: torch.nn.Module, views: torch.Tensor, view_batch_size: int) -> torch.Tensor:
     """
-    The mean of the views' probabilities (section 4.1 of the paper).
+    Return the class probabilities of videos, averaged over their views (section 4.1 of the paper).
 
     Args:
         model (`torch.nn.Module`):
@@ -55,12 +61,13 @@ def predict_views(model: torch.nn.Module, views: torch.Tensor, view_batch_size: 
         views (`torch.Tensor` of shape `(videos, views, num_frames, 3, height, width)`):
             On the model's device.
         view_batch_size (`int`):
-            How many go through the model at once.
+            The number of views in a forward pass.
 
     Returns:
-        `torch.Tensor` of shape `(videos, classes)`: float32.
+        `torch.Tensor` of shape `(videos, classes)`: In float32.
     """
     num_views = views.shape[1]
+    # (videos, views, …) -> (videos * views, …)
     logits = [model(pixel_values_videos=chunk).logits.float() for chunk in views.flatten(0, 1).split(view_batch_size)]
     return torch.cat(logits).softmax(dim=-1).unflatten(0, (-1, num_views)).mean(dim=1)
 
@@ -80,38 +87,39 @@ def predict_videos(
     progress: str | None = None,
 ) -> Predictions:
     """
-    Classifies every video once, whatever the number of processes; each of them has to call this, and gets all results.
+    Classify every video once, in the mixed precision of the accelerator. With several processes, all of them have to call
+    this, and all of them get all results.
 
     Args:
         model (`torch.nn.Module`):
-            A `DiSTForVideoClassification`, as `accelerator.prepare` gave it or as it is.
+            A `DiSTForVideoClassification` on the accelerator's device, prepared by it or not.
         videos (`datasets.Dataset`):
-            With a column `video`.
+            A dataset with a column `video`.
         processor (`DiSTVideoProcessor`):
-            Says how many frames, which pixels.
+            It determines the number of frames and their preprocessing.
         accelerator (`Accelerator`):
             The processes.
-        num_clips, num_crops (`int`):
-            Views of each video. The paper: 3 and 1.
+        num_clips (`int`, defaults to 3), num_crops (`int`, defaults to 1):
+            The views of each video. The defaults are the paper's.
         batch_size (`int`, defaults to 8):
-            Videos that are decoded together.
+            The number of videos that are decoded together.
         view_batch_size (`int`, *optional*):
-            Views that go through the model at once; by default `batch_size` of them.
+            The number of views in a forward pass. Defaults to `batch_size`.
         num_workers (`int`, defaults to 0):
-            Processes that decode, for each process.
+            The number of processes that decode videos, for each process of the accelerator.
         skip_unreadable (`bool`, defaults to `False`):
-            Leave videos that cannot be read out and report them, rather than stop.
+            Whether to leave out videos that cannot be read, and return the reasons, instead of raising an error.
         shuffle_frames (`bool`, defaults to `False`):
-            Put the frames of each view into a random order.
+            Whether to put the frames of each view in random order.
         progress (`str`, *optional*):
-            Title of a progress bar.
+            The title of a progress bar.
 
     Returns:
-        `Predictions`: Of all videos.
+        `Predictions`: The predictions for all videos.
 
     Raises:
         VideoDecodingError: If a video cannot be read.
-        RuntimeError: If not every video has come back exactly once.
+        RuntimeError: If the processes do not return every video exactly once.
     """
     # Without DDP's wrapper, whose forward would make the processes wait for each other.
     is_sharded = accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")
@@ -129,20 +137,21 @@ def predict_videos(
         for batch in tqdm(make_loader(views, batches, collate_views, num_workers), desc=progress, disable=hidden):
             if batch["unreadable"] and not skip_unreadable:
                 raise VideoDecodingError(
-                    f"{next(iter(batch['unreadable'].values()))} With --skip_unreadable (`skip_unreadable=True`) such videos "
-                    "are left out, and counted."
+                    f"{next(iter(batch['unreadable'].values()))} Set --skip_unreadable (`skip_unreadable=True`) to leave out "
+                    "and count such videos."
                 )
             unreadable |= batch["unreadable"]
             pixel_values, num_videos = batch["pixel_values_videos"], len(batch["indices"])
             if is_sharded and num_videos < batch_size:
-                # The processes have to go through a sharded model equally often; what this adds is dropped again below.
+                # All processes have to run a sharded model equally often; the padding's results are dropped below.
                 shape = (num_clips * num_crops, config.num_frames, 3, image_size, image_size)
                 padding = torch.zeros(batch_size - num_videos, *shape)
                 pixel_values = padding if pixel_values is None else torch.cat([pixel_values, padding])
             if pixel_values is None:
                 continue
             pixel_values = pixel_values.to(accelerator.device, non_blocking=True)
-            probabilities = predict_views(network, pixel_values, view_batch_size or batch_size)
+            with accelerator.autocast():
+                probabilities = predict_views(network, pixel_values, view_batch_size or batch_size)
             results.extend(zip(batch["indices"], probabilities[:num_videos].cpu().numpy()))
     finally:
         network.train(was_training)
@@ -157,161 +166,4 @@ def predict_videos(
     return Predictions([index for index, _ in results], probabilities, dict(sorted(unreadable.items())))
 
 
-def compute_metrics(predictions: Predictions, videos: Dataset, class_names: list[str]) -> dict:
-    """
-    The figures of an evaluation: what [`classification_metrics`] gives, and `loss`, the mean negative logarithm of the
-    probability of the right class, and `num_unreadable`.
-
-    Args:
-        predictions (`Predictions`), videos (`datasets.Dataset`):
-            What was evaluated; `label` is the true class.
-        class_names (`list[str]`):
-            In the order of the labels.
-
-    Raises:
-        ValueError: If no video could be read.
-    """
-    if not predictions.indices:
-        reasons = list(predictions.unreadable.values())
-        raise ValueError(f"None of the {len(videos)} videos could be evaluated. {reasons[0] if reasons else ''}")
-    labels = np.asarray(videos["label"][:])[predictions.indices]
-    of_label = predictions.probabilities[np.arange(len(labels)), labels]
-    return {
-        **classification_metrics(predictions.probabilities, labels, class_names),
-        "loss": float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean()),
-        "num_unreadable": len(predictions.unreadable),
-    }
-
-
-def compute_split_metrics(predictions: Predictions, videos: Dataset, class_names: list[str], split: list[int]) -> dict:
-    """
-    The accuracies of one of several splits of the videos that were evaluated together.
-
-    Args:
-        predictions (`Predictions`), videos (`datasets.Dataset`), class_names (`list[str]`):
-            Of all videos.
-        split (`list[int]`):
-            The split's videos.
-
-    Returns:
-        `dict`: `num_videos`, `num_unreadable`, `top1`, `top5`, `mean_class_accuracy`.
-    """
-    wanted = set(split)
-    rows = [row for row, index in enumerate(predictions.indices) if index in wanted]
-    part = Predictions(
-        [predictions.indices[row] for row in rows],
-        predictions.probabilities[rows],
-        {index: reason for index, reason in predictions.unreadable.items() if index in wanted},
-    )
-    metrics = compute_metrics(part, videos, class_names)
-    return {name: metrics[name] for name in ("num_videos", "num_unreadable", "top1", "top5", "mean_class_accuracy")}
-
-
-def describe_protocol(
-    model: torch.nn.Module,
-    videos: Dataset,
-    num_clips: int,
-    num_crops: int,
-    precision: str,
-    num_unreadable: int,
-    **more,
-) -> dict:
-    """
-    How figures came about, so that somebody else can get them again: the input, the model, the videos.
-
-    Args:
-        model (`torch.nn.Module`), videos (`datasets.Dataset`), num_clips, num_crops (`int`):
-            What was evaluated on what, in how many views.
-        precision (`str`):
-            What the model computed in.
-        num_unreadable (`int`):
-            Videos of the list that are missing in the figures.
-        more:
-            Goes in as it is.
-    """
-    config = model.config
-    return {
-        "num_frames": config.num_frames,
-        "num_clips": num_clips,
-        "num_crops": num_crops,
-        "precision": precision,
-        "num_listed_videos": len(videos),
-        "num_unreadable": num_unreadable,
-        "list_hash": hash_videos(videos),
-        "model": config.name_or_path or None,
-        "model_revision": getattr(config, "_commit_hash", None),
-        "backbone": config.backbone,
-        "backbone_revision": config.backbone_revision,
-        "backbone_fingerprint": config.backbone_fingerprint,
-        **more,
-    }
-
-
-def write_metrics(path: str | os.PathLike, metrics: dict):
-    """Writes metrics as JSON, a line for each figure, by way of another file: an old one stays until the new one is whole."""
-    lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in metrics.items()]
-    aside = Path(path).with_suffix(".json.new")
-    aside.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    os.replace(aside, path)
-
-
-def write_report(
-    folder: str | os.PathLike,
-    predictions: Predictions,
-    videos: Dataset,
-    class_names: list[str],
-    metrics: dict,
-    predictions_format: str = "parquet",
-) -> list[Path]:
-    """
-    Writes an evaluation to a folder: `metrics.json`, the predictions of every video, and the plots.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            Created where it does not exist.
-        predictions (`Predictions`), videos (`datasets.Dataset`), class_names (`list[str]`):
-            The evaluation.
-        metrics (`dict`):
-            What goes into `metrics.json`; the confusion matrix and the unreadable videos are added.
-        predictions_format (`str`, defaults to `"parquet"`):
-            `"parquet"` or `"csv"`.
-
-    Returns:
-        `list[Path]`: The files.
-
-    Raises:
-        ValueError: If there is no such format.
-    """
-    if predictions_format not in ("parquet", "csv"):
-        raise ValueError(f'`predictions_format` must be "parquet" or "csv", got {predictions_format!r}.')
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = np.asarray(videos["label"][:])[predictions.indices]
-    names = [video_name(videos[index]["video"], index) for index in predictions.indices]
-    matrix = confusion_matrix(predictions.probabilities.argmax(axis=1), labels, len(class_names))
-    unreadable = {
-        video_name(videos[index]["video"], index): reason for index, reason in predictions.unreadable.items()
-    }
-    files = [
-        folder / METRICS_NAME,
-        folder / f"predictions.{predictions_format}",
-        folder / "confusion_matrix.png",
-        folder / "per_class_accuracy.png",
-    ]
-    write_metrics(files[0], {**metrics, "confusion_matrix": matrix.tolist(), "unreadable": unreadable})
-    write_predictions(files[1], names, labels, predictions.probabilities, class_names)
-    plot_confusion_matrix(matrix, class_names, files[2])
-    plot_per_class_accuracy(metrics["per_class_accuracy"], files[3], metrics["num_videos_per_class"])
-    return files
-
-
-__all__ = [
-    "Predictions",
-    "compute_metrics",
-    "compute_split_metrics",
-    "describe_protocol",
-    "predict_videos",
-    "predict_views",
-    "write_metrics",
-    "write_report",
-]
+__all__ = ["Predictions", "load_model", "predict_videos", "predict_views"]

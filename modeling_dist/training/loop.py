@@ -35,13 +35,8 @@ from ..data.rows import hash_videos, video_name, write_video_list
 from ..data.samplers import TrainingBatchSampler, seed_from
 from ..data.sources import load_train_and_validation
 from ..evaluation.plots import plot_training_curves
-from ..evaluation.prediction import (
-    compute_metrics,
-    describe_protocol,
-    predict_videos,
-    write_metrics,
-    write_report,
-)
+from ..evaluation.prediction import predict_videos
+from ..evaluation.report import compute_metrics, describe_protocol, write_metrics, write_report
 from ..files import atomic_file, write_json
 from ..frozen_backbone_dist import refuse_local_backbone
 from ..hub import publish
@@ -480,7 +475,8 @@ class _Run:
                 repo_id = settings.hub_model_id or output_dir.resolve().name
                 commit = publish(output_dir, repo_id, private=settings.hub_private or None)
                 logger.info(f"Published as {commit.repo_url}.")
-        self.accelerator.end_training()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
 
 def configure_sharding(accelerator: Accelerator, settings: TrainingSettings, accumulation_steps: int):

@@ -1,0 +1,281 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""From predictions to metrics, to the protocol that they were measured by, and to the files of a report."""
+
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch
+
+from ..data.rows import hash_videos, video_name
+from ..files import atomic_file, write_text
+from .metrics import as_class_names, classification_metrics, confusion_matrix
+from .prediction import Predictions
+from .settings import PREDICTIONS_FORMATS
+from .topk_accuracy.ranking import as_classes, as_scores
+
+
+ACCURACIES = ("top1", "top5", "mean_class_accuracy")
+PREDICTION_FEATURES = {
+    "video": datasets.Value("string"),
+    "label": datasets.Value("int64"),
+    "label_name": datasets.Value("string"),
+    "prediction": datasets.Value("int64"),
+    "prediction_name": datasets.Value("string"),
+    "score": datasets.Value("float32"),
+    "correct": datasets.Value("bool"),
+    "top_labels": datasets.Sequence(datasets.Value("int64")),
+    "top_label_names": datasets.Sequence(datasets.Value("string")),
+    "top_scores": datasets.Sequence(datasets.Value("float32")),
+}
+
+
+def compute_metrics(predictions: Predictions, videos: datasets.Dataset, class_names: list[str]) -> dict:
+    """
+    Compute the metrics of an evaluation: those of [`classification_metrics`], `loss`, which is the mean negative logarithm
+    of the true class's probability, and `num_unreadable`.
+
+    Args:
+        predictions (`Predictions`):
+            Predictions for all or some of the videos.
+        videos (`datasets.Dataset`):
+            A dataset with the true classes in the column `label`.
+        class_names (`list[str]`):
+            Class names in the order of the labels.
+
+    Raises:
+        ValueError: If no video could be read.
+    """
+    if not predictions.indices:
+        reasons = list(predictions.unreadable.values())
+        raise ValueError(f"None of the {len(videos)} videos could be evaluated. {reasons[0] if reasons else ''}")
+    labels = np.asarray(videos["label"][:])[predictions.indices]
+    of_label = predictions.probabilities[np.arange(len(labels)), labels]
+    return {
+        **classification_metrics(predictions.probabilities, labels, class_names),
+        "loss": float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean()),
+        "num_unreadable": len(predictions.unreadable),
+    }
+
+
+def compute_split_metrics(
+    predictions: Predictions, videos: datasets.Dataset, class_names: list[str], splits: list[list[int]]
+) -> dict:
+    """
+    Compute the accuracies of splits whose videos were evaluated together.
+
+    Args:
+        predictions (`Predictions`), videos (`datasets.Dataset`), class_names (`list[str]`):
+            As for [`compute_metrics`].
+        splits (`list[list[int]]`):
+            The indices of each split's videos.
+
+    Returns:
+        `dict`: `splits`, a list with `num_videos`, `num_unreadable`, `top1`, `top5` and `mean_class_accuracy` of each split;
+        and of the three accuracies the mean over the splits (`top1`, …) and the standard deviation (`top1_std`, …).
+    """
+    parts = []
+    for split in map(set, splits):
+        rows = [row for row, index in enumerate(predictions.indices) if index in split]
+        part = Predictions(
+            [predictions.indices[row] for row in rows],
+            predictions.probabilities[rows],
+            {index: reason for index, reason in predictions.unreadable.items() if index in split},
+        )
+        metrics = compute_metrics(part, videos, class_names)
+        parts.append({name: metrics[name] for name in ("num_videos", "num_unreadable", *ACCURACIES)})
+    summary = {}
+    for name in ACCURACIES:
+        values = [part[name] for part in parts]
+        summary |= {name: statistics.mean(values), f"{name}_std": statistics.pstdev(values)}
+    return {**summary, "splits": parts}
+
+
+def describe_protocol(
+    model: torch.nn.Module,
+    videos: datasets.Dataset,
+    num_clips: int,
+    num_crops: int,
+    precision: str,
+    num_unreadable: int,
+    **more,
+) -> dict:
+    """
+    Describe how metrics were measured, so that others can reproduce them: the views, the model, the videos.
+
+    Args:
+        model (`torch.nn.Module`), videos (`datasets.Dataset`), num_clips (`int`), num_crops (`int`):
+            The evaluated model, the dataset, and the views of each video.
+        precision (`str`):
+            The data type of the computation.
+        num_unreadable (`int`):
+            The number of videos that the metrics leave out.
+        more:
+            Further entries.
+    """
+    config = model.config
+    return {
+        "num_frames": config.num_frames,
+        "num_clips": num_clips,
+        "num_crops": num_crops,
+        "precision": precision,
+        "num_listed_videos": len(videos),
+        "num_unreadable": num_unreadable,
+        "list_hash": hash_videos(videos),
+        "model": config.name_or_path or None,
+        "model_revision": getattr(config, "_commit_hash", None),
+        "backbone": config.backbone,
+        "backbone_revision": config.backbone_revision,
+        "backbone_fingerprint": config.backbone_fingerprint,
+        **more,
+    }
+
+
+def write_metrics(path: str | os.PathLike, metrics: dict):
+    """Write metrics as JSON with one line for each metric, complete or not at all."""
+    lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in metrics.items()]
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def write_predictions(
+    path: str | os.PathLike,
+    videos: Sequence[str],
+    labels: Sequence[int] | None,
+    scores: np.ndarray,
+    class_names: Sequence[str],
+    top: int = 5,
+):
+    """
+    Write a row for each video: `video`, `label`, `label_name`, `prediction`, `prediction_name`, `score`, `correct`, and lists
+    of the classes with the highest scores, in descending order: `top_labels`, `top_label_names`, `top_scores`. The file
+    appears complete or not at all.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            A `.parquet` or `.csv` file, which is replaced if it exists. In CSV, lists are written as JSON.
+        videos (`Sequence[str]`):
+            The path or id of every video.
+        labels (`Sequence[int]`, *optional*):
+            The true classes. If `None`, `label`, `label_name` and `correct` are empty.
+        scores (`np.ndarray` of shape `(videos, classes)`):
+            Logits or probabilities. Ties go to the lower class index, as in `argmax`.
+        class_names (`Sequence[str]`):
+            The name of every class.
+        top (`int`, *optional*, defaults to 5):
+            The maximum length of the lists.
+
+    Raises:
+        ValueError: If the suffix is another one, lengths do not fit, a score is NaN, a label is out of range, or `top` is
+            below 1.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", ".csv"):
+        raise ValueError(f"Predictions are written to a .parquet or a .csv file, but the path is {path}.")
+    if top < 1:
+        raise ValueError(f"`top` is {top}, but must be at least 1, because the prediction itself is always written.")
+    scores = as_scores(scores)
+    class_names = as_class_names(class_names, scores.shape[1])
+    if len(videos) != len(scores):
+        raise ValueError(f"There are scores of {len(scores)} videos, but {len(videos)} `videos`.")
+    if labels is not None:
+        labels = as_classes(labels, "labels", scores.shape[1], len(scores)).tolist()
+
+    top_labels = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    top_scores = np.take_along_axis(scores, top_labels, axis=1).tolist()
+    top_labels = top_labels.tolist()
+    top_label_names = [[class_names[label] for label in row] for row in top_labels]
+    predictions = [row[0] for row in top_labels]
+    empty = [None] * len(videos)
+    columns = {
+        "video": [str(video) for video in videos],
+        "label": empty if labels is None else labels,
+        "label_name": empty if labels is None else [class_names[label] for label in labels],
+        "prediction": predictions,
+        "prediction_name": [row[0] for row in top_label_names],
+        "score": [row[0] for row in top_scores],
+        "correct": empty if labels is None else [a == b for a, b in zip(predictions, labels)],
+        "top_labels": top_labels,
+        "top_label_names": top_label_names,
+        "top_scores": top_scores,
+    }
+    features = dict(PREDICTION_FEATURES)
+    if suffix == ".csv":
+        # The shortest decimals that are the same in float32: 0.7, not 0.699999988079071.
+        columns["top_scores"] = [[float(str(np.float32(score))) for score in row] for row in top_scores]
+        for name in ("top_labels", "top_label_names", "top_scores"):
+            columns[name] = [json.dumps(row, ensure_ascii=False) for row in columns[name]]
+            features[name] = datasets.Value("string")
+    table = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+    with atomic_file(path) as temporary:
+        if suffix == ".csv":
+            table.to_csv(temporary)
+        else:
+            table.to_parquet(temporary)
+
+
+def write_report(
+    folder: str | os.PathLike,
+    predictions: Predictions,
+    videos: datasets.Dataset,
+    class_names: list[str],
+    metrics: dict,
+    predictions_format: str = "parquet",
+) -> list[Path]:
+    """
+    Write an evaluation to a folder: `metrics.json`, the prediction for every video, and the plots.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            The folder, which is created if it does not exist.
+        predictions (`Predictions`), videos (`datasets.Dataset`), class_names (`list[str]`):
+            The evaluation.
+        metrics (`dict`):
+            The content of `metrics.json`, to which the confusion matrix and the unreadable videos are added.
+        predictions_format (`str`, defaults to `"parquet"`):
+            `"parquet"` or `"csv"`.
+
+    Returns:
+        `list[Path]`: The files.
+
+    Raises:
+        ValueError: If there is no such format.
+    """
+    from .plots import plot_confusion_matrix, plot_per_class_accuracy  # matplotlib is slow to import
+
+    if predictions_format not in PREDICTIONS_FORMATS:
+        raise ValueError(f'`predictions_format` must be "parquet" or "csv", got {predictions_format!r}.')
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = np.asarray(videos["label"][:])[predictions.indices]
+    names = [video_name(videos[index]["video"], index) for index in predictions.indices]
+    matrix = confusion_matrix(predictions.probabilities.argmax(axis=1), labels, len(class_names))
+    unreadable = {
+        video_name(videos[index]["video"], index): reason for index, reason in predictions.unreadable.items()
+    }
+    names_of_files = (
+        "metrics.json",
+        f"predictions.{predictions_format}",
+        "confusion_matrix.png",
+        "per_class_accuracy.png",
+    )
+    files = [folder / name for name in names_of_files]
+    write_metrics(files[0], {**metrics, "confusion_matrix": matrix.tolist(), "unreadable": unreadable})
+    write_predictions(files[1], names, labels, predictions.probabilities, class_names)
+    plot_confusion_matrix(matrix, class_names, files[2])
+    plot_per_class_accuracy(metrics["per_class_accuracy"], files[3], metrics["num_videos_per_class"])
+    return files
+
+
+__all__ = [
+    "compute_metrics",
+    "compute_split_metrics",
+    "describe_protocol",
+    "write_metrics",
+    "write_predictions",
+    "write_report",
+]

@@ -1,0 +1,187 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""An evaluation as the paper does it: three clips of every video, their probabilities averaged."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.logging import get_logger
+from accelerate.state import AcceleratorState, GradientState
+from datasets import Dataset
+
+from ..data.official_splits import load_official_splits
+from ..data.rows import video_name
+from ..data.settings import OFFICIAL_SPLITS, VALIDATION_SPLITS
+from ..data.sources import load_videos
+from .prediction import load_model, predict_videos
+from .report import ACCURACIES, compute_metrics, compute_split_metrics, describe_protocol, write_report
+from .settings import EvaluationSettings
+
+
+logger = get_logger(__name__)
+
+
+@dataclass
+class EvaluationResult:
+    """
+    The result of an evaluation.
+
+    Args:
+        metrics (`dict`):
+            The metrics, with their `protocol`, as in `metrics.json`.
+        output_dir (`Path`):
+            The folder of the report.
+        files (`list[Path]`):
+            The files of the report; none in processes other than the main one.
+    """
+
+    metrics: dict
+    output_dir: Path
+    files: list[Path]
+
+    @property
+    def is_main_process(self) -> bool:
+        return bool(self.files)
+
+    def describe(self) -> str:
+        """Return the accuracies, the number of videos, and where the report is, as a few lines of text."""
+        metrics, lines = self.metrics, []
+        for name in ACCURACIES:
+            lines.append(f"{name:20} {metrics[name]:7.2%}")
+            if "splits" in metrics:
+                lines[-1] += f" ± {metrics[f'{name}_std']:.2%} over the {len(metrics['splits'])} splits"
+        lines.append(f"{'videos':20} {metrics['num_videos']:7,}")
+        if metrics["num_unreadable"]:
+            lines.append(f"{'unreadable':20} {metrics['num_unreadable']:7,}")
+        names = ", ".join(file.name for file in self.files)
+        return "\n".join([*lines, f"The report is in {self.output_dir}: {names}."])
+
+
+def find_held_out(model: str, videos: Dataset) -> list[int]:
+    """
+    Return the rows that training has set aside for validation, which `validation.csv` beside the trained model lists.
+
+    Args:
+        model (`str`):
+            Hub id or folder of the model.
+        videos (`datasets.Dataset`):
+            The videos to evaluate on.
+
+    Returns:
+        `list[int]`: All rows if there is no such list, or if not all of its videos are in the dataset.
+    """
+    rows = list(range(len(videos)))
+    if not Path(model).is_dir():
+        return rows
+    for folder in (Path(model), Path(model).resolve().parent):  # the second one for `best_model`
+        path = folder / "validation.csv"
+        if path.is_file():
+            held_out = {video_name(row["video"]) for row in load_videos(path)}
+            found = [row for row in rows if video_name(videos[row]["video"]) in held_out]
+            return found if len(found) == len(held_out) else rows
+    return rows
+
+
+def load_dataset(
+    settings: EvaluationSettings, class_names: list[str] | str | None
+) -> tuple[Dataset, list[list[int]] | None]:
+    """Return the videos, and the rows of each official split if the dataset has such splits."""
+    if settings.dataset_format in OFFICIAL_SPLITS:
+        return load_official_splits(settings.dataset_format, settings.dataset, settings.video_root, class_names)
+    videos = load_videos(settings, split=settings.split or VALIDATION_SPLITS, class_names=class_names)
+    if settings.split is None:
+        held_out = find_held_out(settings.model, videos)
+        if len(held_out) < len(videos):
+            logger.warning(f"Evaluating on the {len(held_out)} of {len(videos)} videos that training has set aside.")
+            videos = videos.select(held_out)
+    return videos, None
+
+
+def evaluate(settings: EvaluationSettings) -> EvaluationResult:
+    """
+    Evaluate a model on a dataset and write a report, in as many processes as `accelerate launch` has started, all of which
+    have to call this.
+
+    Args:
+        settings (`EvaluationSettings`):
+            What to evaluate on what, and how.
+
+    Returns:
+        `EvaluationResult`: The metrics and the files of the report.
+
+    Raises:
+        ValueError: If settings contradict each other, the model or the dataset, or no video can be read.
+        OSError: If the model, the dataset or a video is missing or cannot be read.
+    """
+    settings.check()
+    # Accelerate keeps device and precision for the life of a process, and accepts no others afterwards.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    # Without `cpu`, several processes on a machine without a GPU would not know of each other.
+    accelerator = Accelerator(cpu=settings.cpu or not torch.accelerator.is_available())
+
+    options = {} if settings.attn_implementation is None else {"attn_implementation": settings.attn_implementation}
+    with accelerator.main_process_first():
+        model, processor = load_model(settings, **options)
+        # The labels are in the model's order or, zero-shot, in the dataset's.
+        class_names = [model.config.id2label[label] for label in range(model.config.num_labels)]
+        videos, splits = load_dataset(settings, settings.class_names if settings.zero_shot else class_names)
+        if settings.zero_shot:
+            class_names = videos.features["label"].names
+            model.set_class_names(
+                class_names,
+                text_model=settings.text_model,
+                tokenizer=settings.tokenizer,
+                prompt_templates=settings.prompt_templates,
+                zero_shot_weight=settings.zero_shot_weight,
+            )
+    model.to(accelerator.device)
+    if settings.torch_compile:
+        model.compile()
+
+    predictions = predict_videos(
+        model,
+        videos,
+        processor,
+        accelerator,
+        num_clips=settings.num_clips,
+        num_crops=settings.num_crops,
+        batch_size=settings.batch_size,
+        view_batch_size=settings.view_batch_size,
+        num_workers=settings.num_workers,
+        skip_unreadable=settings.skip_unreadable,
+        shuffle_frames=settings.shuffle_frames,
+        progress=f"{len(videos)} videos",
+    )
+    metrics = compute_metrics(predictions, videos, class_names)
+    mixed_precision = accelerator.mixed_precision if accelerator.native_amp else "no"
+    more = {}
+    if settings.zero_shot:
+        more = {"zero_shot_weight": settings.zero_shot_weight, "prompt_templates": settings.prompt_templates}
+    metrics["protocol"] = describe_protocol(
+        model,
+        videos,
+        settings.num_clips,
+        settings.num_crops,
+        {"bf16": "bfloat16", "fp16": "float16"}.get(mixed_precision, settings.dtype),
+        metrics["num_unreadable"],
+        dataset=settings.dataset_format if splits else settings.dataset,
+        split=settings.split,
+        shuffled_frames=settings.shuffle_frames,
+        **more,
+    )
+    if splits is not None:
+        metrics |= compute_split_metrics(predictions, videos, class_names, splits)
+
+    variant = "_zero_shot" * settings.zero_shot + "_shuffled" * settings.shuffle_frames
+    parent = Path(settings.model) if Path(settings.model).is_dir() else Path()
+    output_dir = Path(settings.output_dir or parent / f"evaluation{variant}")
+    files = []
+    if accelerator.is_main_process:
+        files = write_report(output_dir, predictions, videos, class_names, metrics, settings.predictions_format)
+    accelerator.end_training()
+    return EvaluationResult(metrics, output_dir, files)
+
+
+__all__ = ["EvaluationResult", "evaluate"]
