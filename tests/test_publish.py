@@ -21,9 +21,12 @@ from modeling_dist.testing import make_tiny_clip
 
 
 ROOT = Path(__file__).parent.parent
-PUBLISH = "import runpy, sys; sys.argv[0] = 'publish.py'; runpy.run_path({!r}, run_name='__main__')".format(
-    str(ROOT / "examples" / "publish.py")
-)
+PUBLISH = "from modeling_dist.commands.publish import main; main()"
+TRAIN = """
+import json, sys
+from modeling_dist.training import TrainingSettings, train
+train(TrainingSettings(**json.loads(sys.argv[1])))
+"""
 FILES = {
     *CODE_FILES,
     *PIPELINE_FILES,
@@ -684,34 +687,34 @@ torch.testing.assert_close(logits.softmax(-1)[0], torch.tensor([scores[label] fo
 # From training
 
 
-TRAIN = "import runpy, sys; sys.argv[0] = 'train.py'; runpy.run_path({!r}, run_name='__main__')".format(
-    str(ROOT / "examples" / "train.py")
-)
-
-
 def test_training_ends_on_the_hub_with_its_figures_in_the_card(server, tmp_path):
     hub, client = server
     make_motion_dataset(tmp_path / "motions", num_train=8, num_validation=5, size=32, num_frames=10, num_workers=1)
-    options = [
-        *("--dataset", tmp_path / "motions", "--backbone", "org/tiny-clip", "--num_frames", "8", "--num_epochs", "1"),
-        *("--backbone_revision", hub.clip_commit, "--warmup_epochs", "0", "--per_device_train_batch_size", "4"),
-        *(
-            "--num_pooling_layers",
-            "1",
-            "--integration_dim",
-            "64",
-            "--temporal_dim",
-            "16",
-            "--num_workers",
-            "0",
-            "--cpu",
-        ),
-        *("--push_to_hub", "--hub_private", "--hub_model_id"),
-    ]
-    assert "401" in refused(client, TRAIN, *options, "org/trained", "--output_dir", tmp_path / "no", token="wrong")
+    settings = {
+        "dataset": str(tmp_path / "motions"),
+        "backbone": "org/tiny-clip",
+        "backbone_revision": hub.clip_commit,
+        "num_frames": 8,
+        "num_pooling_layers": 1,
+        "integration_dim": 64,
+        "temporal_dim": 16,
+        "num_epochs": 1,
+        "warmup_epochs": 0,
+        "per_device_train_batch_size": 4,
+        "num_workers": 0,
+        "cpu": True,
+        "push_to_hub": True,
+        "hub_private": True,
+        "hub_model_id": "org/trained",
+    }
+
+    def train_to(folder):
+        return json.dumps({**settings, "output_dir": str(tmp_path / folder)})
+
+    assert "401" in refused(client, TRAIN, train_to("no"), token="wrong")
     assert not (tmp_path / "no").exists()
 
-    run(client, TRAIN, *options, "org/trained", "--output_dir", tmp_path / "out")
+    run(client, TRAIN, train_to("out"))
 
     assert hub.repositories["model", "org/trained"].private
     files = hub.files("org/trained")
