@@ -1,15 +1,18 @@
-"""Runs a script as its own process would, and kills it without warning in the middle: `run_and_kill.py WHEN script.py …`.
+"""Trains, and kills its own process without warning in the middle: `run_and_kill.py WHEN [options of the training]`.
 
 WHEN is `update:N`, before the N-th update of the weights, or `save:N`, in the middle of writing the N-th file with
 `torch.save`, of which half is then on disk.
 """
 
+import logging
 import os
-import runpy
 import signal
 import sys
 
 import torch
+
+from modeling_dist.training import train
+from modeling_dist.training.settings import parse_settings
 
 
 def kill_at(when: str):
@@ -43,6 +46,6 @@ def kill_at(when: str):
 
 
 if __name__ == "__main__":
-    when, *sys.argv = sys.argv[1:]
-    kill_at(when)
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    logging.basicConfig(level=logging.INFO)
+    kill_at(sys.argv[1])
+    train(parse_settings(sys.argv[2:]))

@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None):
 
     import datasets
     import transformers
+    from accelerate import PartialState
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from ..training.loop import train
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None):
     datasets.disable_progress_bars()
     with exit_with_message(), logging_redirect_tqdm():
         train(settings)
+    PartialState().destroy_process_group()
 
 
 if __name__ == "__main__":

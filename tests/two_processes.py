@@ -1,25 +1,31 @@
-"""A training of a model that is sharded over two processes (FSDP2, on a CPU), with a checkpoint in the middle.
+"""What the tests run in two processes on a CPU: `accelerate launch two_processes.py OUTPUT RECIPE CLIP`.
 
-`torchrun --nproc_per_node 2 sharded_run.py CLIP OUTPUT` leaves the checkpoint there, and the weights that the run ends with, as
-it went on itself (whole.safetensors) and as it went on from the checkpoint (resumed.safetensors).
+OUTPUT gets `sharded/`, of a model sharded by FSDP2, with a checkpoint in the middle and the weights at the end, of the run that went
+on itself (whole.safetensors) and of one that went on from the checkpoint (resumed.safetensors); and `two/`, of a training of
+the settings in RECIPE, whose log is `two.log`, which has then been resumed from its checkpoint; before.safetensors has the
+weights that it had ended with.
 """
 
+import logging
+import shutil
 import sys
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from safetensors.torch import save_file
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from modeling_dist import DiSTForVideoClassification
 from modeling_dist.testing import tiny_config_kwargs
-from modeling_dist.training.checkpoint import load_checkpoint, save_checkpoint, tunable_state_dict
+from modeling_dist.training import train
+from modeling_dist.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint, tunable_state_dict
 from modeling_dist.training.optimization import cosine_schedule, parameter_groups
+from modeling_dist.training.settings import parse_settings
 
 
-class Run:
+class ShardedRun:
     def __init__(self, clip: str, accelerator: Accelerator):
         torch.manual_seed(0)
         self.accelerator = accelerator
@@ -52,19 +58,44 @@ class Run:
             save_file(weights, path)
 
 
-def main(clip: str, output: str):
+def run_sharded(clip: str, output: Path):
     accelerator = Accelerator(cpu=True)
-    whole = Run(clip, accelerator)
+    whole = ShardedRun(clip, accelerator)
     whole.train(0, 3)
-    checkpoint = save_checkpoint(output, 3, *whole.parts(), state={"step": 3})
+    checkpoint = save_checkpoint(output, *whole.parts(), TrainingState(step=3), run={})
     whole.train(3, 6)
-    whole.save_weights(Path(output) / "whole.safetensors")
-    resumed = Run(clip, accelerator)
+    whole.save_weights(output / "whole.safetensors")
+    resumed = ShardedRun(clip, accelerator)
     load_checkpoint(checkpoint, *resumed.parts())
     resumed.train(3, 6)
-    resumed.save_weights(Path(output) / "resumed.safetensors")
-    accelerator.end_training()
+    resumed.save_weights(output / "resumed.safetensors")
+
+
+def run_training(recipe: str, output: Path):
+    logger = logging.getLogger("modeling_dist")
+    logger.setLevel(logging.INFO)
+    is_main_process = PartialState().is_main_process
+    if is_main_process:
+        logger.addHandler(logging.FileHandler(output / "two.log"))
+    folder = output / "two"
+    settings = [
+        "--recipe",
+        recipe,
+        "--output_dir",
+        str(folder),
+        "--per_device_train_batch_size",
+        "2",
+        "--eval_every",
+        "0",
+    ]
+    train(parse_settings(settings))
+    if is_main_process:
+        shutil.copyfile(folder / "model.safetensors", folder / "before.safetensors")
+    train(parse_settings([*settings, "--resume_from_checkpoint", str(folder / "checkpoint-8")]))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    output, recipe, clip = sys.argv[1:]
+    run_sharded(clip, Path(output) / "sharded")
+    run_training(recipe, Path(output))
+    PartialState().destroy_process_group()
