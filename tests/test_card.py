@@ -1,4 +1,4 @@
-"""The model card: what it says of a configuration, of figures and of the training, and what it leaves out."""
+"""The model card: what it says about the configuration, the figures and the training, and what it leaves out."""
 
 import importlib.util
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_authors_figures_are_named_as_theirs():
 
 
 def test_measured_figures_are_never_merged_with_the_authors():
-    """Figures of one dataset share a source in the model-index, so only those that were measured can stand there."""
+    """The model-index merges figures of one dataset, so it only holds the measured ones."""
     figures = {"top1": 0.836, "protocol": {"dataset": "k400", "split": "validation"}}
     card = ModelCard(str(card_of(authors_metrics=figures, metrics=METRICS)))
     assert "83.6" in card.text.split("### The authors' figures")[1]
@@ -184,7 +184,7 @@ def test_card_follows_the_head():
     assert "zero-shot" not in card.text and "linear" in card.text and card.data.base_model is None
     text = card_of(DiSTConfig(backbone=None)).text
     assert text.count('text_model="openai/clip-vit-base-patch16"') == 2
-    assert "zero_shot_weight=0.5" not in text and "zero_shot_weight=0)" in text  # there is no projection to be had
+    assert "zero_shot_weight=0.5" not in text and "zero_shot_weight=0)" in text  # no projection is available
     text = card_of(DiSTConfig(backbone=None, has_visual_projection=True, zero_shot_weight=0.5)).text
     assert "zero_shot_weight=0.5" in text and "zero_shot_weight=0)" not in text
     vision_config = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 12}
@@ -206,7 +206,7 @@ def test_cards_of_the_papers_checkpoints_are_those_of_the_table():
         assert paths[name].read_text(encoding="utf-8") == content, f"run model_cards/make.py ({name})"
 
 
-def test_papers_checkpoint_is_told_by_the_configuration():
+def test_configuration_is_checked_against_the_papers_checkpoint():
     name = "dist-vit-b16-8-16f-k400"
     config = DiSTConfig(num_frames=16, num_labels=400)
     PAPER_CHECKPOINTS[name].check(config)

@@ -1,4 +1,4 @@
-"""The authors' checkpoints: read, compared with the backbone, converted, saved, checked."""
+"""Conversion of the authors' checkpoints: reading, comparing with the backbone, saving, checking."""
 
 import argparse
 import json
@@ -66,7 +66,7 @@ def golden():
 
 @pytest.fixture(scope="module")
 def tensors():
-    """The golden checkpoint's tensors, without the prefix."""
+    """The golden checkpoint's tensors, without the prefix of their names."""
     return read_official_checkpoint(OFFICIAL)[0]
 
 
@@ -78,7 +78,7 @@ def write_official(path, tensors, prefix=PREFIX, **entries):
 
 
 def write_clip(folder, tensors, num_attention_heads=1):
-    """The CLIP of one of the authors' checkpoints as a repository of transformers."""
+    """Write the CLIP of one of the authors' checkpoints to a folder in the format of transformers."""
     vision = {
         name.replace("spatial_encoder.", "vision_model."): tensor
         for name, tensor in convert_state_dict(tensors)[0].items()
@@ -112,7 +112,7 @@ def golden_clip(tensors, tmp_path_factory):
 
 @pytest.fixture
 def convert(golden, tmp_path):
-    """Converts into `tmp_path / "out"` with the golden token ids, and gives the report too."""
+    """A function that converts into `tmp_path / "out"` with the golden token ids: model, folder and report."""
 
     def convert(checkpoint=OFFICIAL, **options):
         reports = []
@@ -131,7 +131,7 @@ def token_ids_file(golden, tmp_path):
 
 
 def make_official(path, vision=None, text_heads=1, vocab_size=514, **config_kwargs):
-    """A random checkpoint in the authors' layout, and the configuration that it has."""
+    """Write a random checkpoint in the authors' layout, and return its configuration."""
     vision_config = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 1}
     vision_config |= {"image_size": 32, "patch_size": 8, **(vision or {})}
     config_kwargs = {"integration_dim": 64, "temporal_dim": 16, "num_pooling_layers": 2, **config_kwargs}
@@ -195,7 +195,7 @@ def test_command_runs_as_a_module(tmp_path, token_ids_file):
     assert sorted(os.listdir(tmp_path)) == ["out", "token_ids.json"]
 
 
-def test_command_ends_in_a_sentence_where_it_cannot(tmp_path, token_ids_file):
+def test_command_ends_with_the_message_of_an_error(tmp_path, token_ids_file):
     with pytest.raises(SystemExit, match="not empty") as ending:
         main(["--checkpoint", str(OFFICIAL), "--output", str(tmp_path), "--class_token_ids", token_ids_file])
     assert ending.value.__suppress_context__
@@ -261,7 +261,7 @@ def test_every_size_is_read_from_the_tensors(tmp_path, convert, sizes):
         assert getattr(config.vision_config, name) == getattr(expected.vision_config, name), name
 
 
-def test_selected_layers_are_needed_where_they_are_not_all(tmp_path, convert):
+def test_selected_layers_are_required_if_they_are_not_all(tmp_path, convert):
     make_official(tmp_path / "some.pyth", selected_layers=[0, 2])
     heads = {"num_text_attention_heads": 1}
     with pytest.raises(ValueError, match="2 of the 3 layers.*Give them as `selected_layers`"):
@@ -274,7 +274,7 @@ def test_selected_layers_are_needed_where_they_are_not_all(tmp_path, convert):
     assert model.config.selected_layers == [0, 2]
 
 
-def test_number_of_heads_is_an_option_where_64_does_not_divide_the_width(tmp_path, convert):
+def test_number_of_heads_is_required_if_64_does_not_divide_the_width(tmp_path, convert):
     make_official(tmp_path / "narrow.pyth", vision={"hidden_size": 96, "num_attention_heads": 3}, text_heads=2)
     with pytest.raises(ValueError, match="width 96.*`num_attention_heads`"):
         convert(tmp_path / "narrow.pyth")
@@ -337,7 +337,7 @@ def test_all_tensors_that_do_not_fit_are_in_one_error(tensors, tmp_path, convert
     ]
 
 
-def test_tensors_that_the_sizes_hang_on_are_listed_with_the_unknown_ones(tensors, tmp_path, convert):
+def test_tensors_that_the_sizes_are_read_from_are_listed_with_the_unknown_ones(tensors, tmp_path, convert):
     wrong = {**tensors, "head.weight": torch.zeros(1), "dist_net.temporal_stem.weight": torch.zeros(16, 3)}
     del wrong["token_embedding.weight"]
     with pytest.raises(ValueError) as error:
@@ -349,7 +349,7 @@ def test_tensors_that_the_sizes_hang_on_are_listed_with_the_unknown_ones(tensors
     ]
 
 
-def test_weights_that_nothing_reads_may_be_missing(tensors, tmp_path, convert, golden):
+def test_unused_weights_may_be_missing(tensors, tmp_path, convert, golden):
     rest = {name: tensor for name, tensor in tensors.items() if "integration2temporal_nets.2." not in name}
     model, _, report = convert(write_official(tmp_path / "rest.pyth", rest))
     assert "nothing reads it" not in report
@@ -358,7 +358,7 @@ def test_weights_that_nothing_reads_may_be_missing(tensors, tmp_path, convert, g
 
 
 @pytest.mark.parametrize("prefix", ["module.", f"module.{PREFIX}"])
-def test_prefix_of_distributed_training_is_taken_off(tensors, tmp_path, convert, golden, prefix):
+def test_prefix_of_distributed_training_is_removed(tensors, tmp_path, convert, golden, prefix):
     path = write_official(tmp_path / "distributed.pyth", tensors, prefix=prefix)
     model, _, _ = convert(path)
     with torch.no_grad():
@@ -368,7 +368,7 @@ def test_prefix_of_distributed_training_is_taken_off(tensors, tmp_path, convert,
     assert convert_text_tower(raw).keys() == convert_text_tower(tensors).keys()
 
 
-def test_tensors_without_the_authors_prefix_are_taken_too(tensors, tmp_path, convert, golden):
+def test_tensors_without_the_authors_prefix_are_accepted(tensors, tmp_path, convert, golden):
     model, _, _ = convert(write_official(tmp_path / "bare.pyth", tensors, prefix=""))
     with torch.no_grad():
         assert relative_error(model(golden[0]).logits, golden[2]["logits"]) < 1e-5
@@ -408,7 +408,7 @@ def test_objects_of_classes_are_refused_without_advice_to_trust_them(tmp_path, c
     assert "safe_globals" not in str(error.value) and "weights_only" not in str(error.value)
 
 
-def test_file_that_is_no_checkpoint_is_named(tmp_path, convert):
+def test_file_that_is_not_a_checkpoint_is_named(tmp_path, convert):
     path = tmp_path / "some.pyth"
     with pytest.raises(OSError, match=f"no checkpoint {path}"):
         convert(path)
@@ -418,7 +418,7 @@ def test_file_that_is_no_checkpoint_is_named(tmp_path, convert):
     path.write_bytes(OFFICIAL.read_bytes()[:100_000])
     with pytest.raises(OSError, match=f"{path} is not a PyTorch checkpoint.*truncated"):
         convert(path)
-    # "c" is the opcode for a function or class, "g" one that the reader has not
+    # "c" is the opcode for a function or class, "g" one that the unpickler does not know
     for text in (b"<!DOCTYPE html><html>", b"comment: some\nconfig: file\n", b"git-lfs 1", b"neither" * 100):
         path.write_bytes(text)
         with pytest.raises(OSError, match=f"{path} is not a PyTorch checkpoint .it begins with b.{text[:4].decode()}"):
@@ -451,7 +451,7 @@ def test_equal_backbone_is_named_and_left_out(golden_clip, convert, golden):
     assert not holds_backbone(folder)
     assert "classifier.visual_projection" not in saved_names(folder)
     assert model.config.backbone == golden_clip and len(model.config.backbone_fingerprint) == 32
-    # 12 tensors of each of 3 layers and 7 beside them
+    # 12 tensors in each of 3 layers, and 7 others
     assert "equal to the backbone's in all 43 tensors" in report
     with torch.no_grad():
         assert relative_error(model(video).logits, expected["logits"]) < 1e-5
@@ -467,7 +467,7 @@ def test_other_backbone_is_refused_by_the_converted_checkpoint(golden_clip, conv
 
 
 def nudge(tensors, name, amount):
-    """The checkpoint with one value of one tensor changed."""
+    """Return the checkpoint with one value of one tensor changed."""
     changed = tensors[name].clone()
     changed.view(-1)[3] += amount
     return {**tensors, name: changed}
@@ -487,7 +487,7 @@ def test_different_vision_tower_is_saved_with_the_model(tensors, golden_clip, tm
     assert model.config.backbone == golden_clip and model.config.backbone_fingerprint is None
     with torch.no_grad():
         assert relative_error(model(golden[0]).logits, golden[2]["logits"]) > 1e-4
-    # It stays with the model when that is saved again.
+    # The vision tower stays with the model when it is saved again.
     DiSTForVideoClassification.from_pretrained(folder).save_pretrained(tmp_path / "again")
     assert holds_backbone(tmp_path / "again")
 
@@ -506,13 +506,13 @@ def test_different_vision_tower_can_be_an_error_or_be_replaced(tensors, golden_c
         assert relative_error(model(golden[0]).logits, golden[2]["logits"]) < 1e-5
 
 
-def test_tower_of_no_numbers_is_different_by_no_number(tensors, golden_clip, tmp_path, convert):
+def test_tower_with_nan_differs_by_nan(tensors, golden_clip, tmp_path, convert):
     path = write_official(tmp_path / "nan.pyth", nudge(tensors, VISION_TENSOR, float("nan")))
     with pytest.raises(ValueError, match="1 of 43 tensors, by up to nan"):
         convert(path, backbone=golden_clip, backbone_mismatch="error")
 
 
-def test_different_text_tower_and_projection_are_told(tensors, golden_clip, tmp_path, convert):
+def test_different_text_tower_and_projection_are_reported(tensors, golden_clip, tmp_path, convert):
     changed = nudge(nudge(tensors, "token_embedding.weight", 0.25), "visual.proj", 0.125)
     model, folder, report = convert(write_official(tmp_path / "changed.pyth", changed), backbone=golden_clip)
     assert not holds_backbone(folder)
@@ -539,7 +539,7 @@ def test_half_precision_checkpoint_equals_the_backbone_that_it_rounds(tensors, g
         assert relative_error(model(golden[0]).logits, golden[2]["logits"]) < 0.02
 
 
-def test_openais_clip_is_the_default_where_it_is_cached(golden_clip, tmp_path, convert, monkeypatch):
+def test_openais_clip_is_the_default_if_it_is_cached(golden_clip, tmp_path, convert, monkeypatch):
     commit = "a" * 40
     repository = tmp_path / "cache" / "models--openai--clip-vit-base-patch16"
     shutil.copytree(golden_clip, repository / "snapshots" / commit)
@@ -560,7 +560,7 @@ def test_openais_clip_is_the_default_where_it_is_cached(golden_clip, tmp_path, c
 
 
 def test_revision_that_is_not_there_is_an_error(golden_clip, tmp_path, convert, monkeypatch):
-    """Whoever names one does not want to go without the backbone."""
+    """Whoever gives a revision does not want a model without a backbone."""
     with pytest.raises(ValueError, match="`revision` is that of the backbone"):
         convert(revision="main")
     monkeypatch.setattr(paper, "OPENAI_CLIP", {(64, 3, 8, 32): "openai/clip-vit-base-patch16"})
@@ -570,8 +570,8 @@ def test_revision_that_is_not_there_is_an_error(golden_clip, tmp_path, convert, 
 
 
 def count_saved(folder):
-    """The tensors that were saved of the checkpoint, query, key and value counted as the one that they are there."""
-    names = saved_names(folder) - {"classifier.class_embeds"}  # which were computed
+    """Count the checkpoint's tensors that were saved; query, key and value are one tensor there."""
+    names = saved_names(folder) - {"classifier.class_embeds"}  # not in the checkpoint
     return len({re.sub(r"\.[qkv]_proj\.", ".in_proj.", name) for name in names})
 
 
@@ -590,7 +590,7 @@ def test_report_counts_every_tensor_once(tensors, golden_clip, convert, with_bac
     assert mapped == count_saved(folder)
     assert taken == (len([name for name in tensors if name.startswith("visual.")]) if with_backbone else 0)
     assert left_out == report.count("nothing reads it") == 2
-    assert used == 17  # 12 of one layer, and 5 beside them
+    assert used == 17  # 12 of one layer, and 5 others
 
 
 def test_saved_files_can_be_read_by_the_same_people(convert):
@@ -602,7 +602,7 @@ def test_saved_files_can_be_read_by_the_same_people(convert):
 
 
 def test_words_are_embedded_by_the_checkpoints_own_text_tower(tiny_clip, tmp_path, convert):
-    """Not by the backbone's, which is another one here."""
+    """Not by the backbone's text encoder, which is a different one here."""
     make_official(tmp_path / "words.pyth")
     names = ["zumba", '"air drumming"', "yoga"]
     options = {"class_token_ids": None, "num_text_attention_heads": 1}
@@ -681,7 +681,7 @@ def test_names_and_token_ids_have_to_be_as_many(convert):
 
 
 def test_wrongly_mapped_tensor_fails_the_self_check(convert, tmp_path, monkeypatch):
-    """One of the same shape, which nothing else could notice."""
+    """A tensor of the same shape, which no other check could notice."""
     swapped = {"mlp.fc1.": "mlp.fc2.", "mlp.fc2.": "mlp.fc1."}
     rules = tuple(
         (pattern, target.replace(end, swapped[end]))
@@ -708,7 +708,7 @@ def test_wrong_text_tower_fails_the_self_check(convert, tmp_path, monkeypatch, t
 
 
 @pytest.mark.parametrize("name", ["dist_net.ln_post.weight", "ln_final.bias", "visual.proj"])
-def test_weights_that_are_no_numbers_fail_the_self_check(tensors, tmp_path, convert, name):
+def test_nan_weights_fail_the_self_check(tensors, tmp_path, convert, name):
     path = write_official(tmp_path / "nan.pyth", nudge(tensors, name, float("nan")))
     with pytest.raises(RuntimeError, match="nan"):
         convert(path)
