@@ -3,6 +3,7 @@
 
 import json
 import os
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from transformers.utils import IMAGE_PROCESSOR_NAME, TensorType, logging
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoInput, VideoMetadata
 
-from .video_decoding_dist import DECODERS, decode_video
+from .video_decoding_dist import DECODERS, DecodedVideo, decode_video
 
 
 logger = logging.get_logger(__name__)
@@ -113,6 +114,19 @@ def dense_frame_indices(
         starts = [slack * clip / num_clips for clip in range(num_clips)]
     clips = [torch.linspace(start, start + window - 1, num_frames) for start in starts]
     return torch.stack(clips).clamp(0, total_num_frames - 1).long()
+
+
+def decode_clips(
+    video: str | os.PathLike | bytes, sample_frames: Callable[[VideoMetadata], torch.LongTensor], decoder: str
+) -> tuple[DecodedVideo, torch.LongTensor]:
+    """Decode the frames that a function samples from a video, and return them and their indices `(num_clips, num_frames)`."""
+    sampled = []
+
+    def choose_frames(total_num_frames: int, fps: float | None) -> list[int]:
+        sampled.append(sample_frames(VideoMetadata(total_num_frames=total_num_frames, fps=fps)))
+        return sampled[-1].flatten().tolist()
+
+    return decode_video(video, choose_frames, decoder=decoder), sampled[-1]
 
 
 class DiSTVideoProcessorKwargs(VideosKwargs, total=False):
@@ -357,20 +371,14 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         frames in them, `(num_clips, num_frames)`, and the metadata.
         """
 
-        def choose(total_num_frames: int, fps: float | None) -> torch.LongTensor:
+        def sample_frames(metadata: VideoMetadata) -> torch.LongTensor:
             if not options["do_sample_frames"]:
-                return torch.arange(total_num_frames)[None]
-            return self.sample_frames(VideoMetadata(total_num_frames=total_num_frames, fps=fps), **options)
+                return torch.arange(metadata.total_num_frames)[None]
+            return self.sample_frames(metadata, **options)
 
         if isinstance(video, (str, os.PathLike, bytes)):
-            chosen = []
-
-            def choose_frames(total_num_frames: int, fps: float | None) -> list[int]:
-                chosen[:] = [choose(total_num_frames, fps)]
-                return chosen[0].flatten().tolist()
-
-            decoded = decode_video(video, choose_frames, decoder=options["decoder"])
-            frames, indices, distinct = decoded.frames, chosen[0], torch.tensor(decoded.frame_indices)
+            decoded, indices = decode_clips(video, sample_frames, options["decoder"])
+            frames, distinct = decoded.frames, torch.tensor(decoded.frame_indices)
             metadata = VideoMetadata(
                 total_num_frames=decoded.total_num_frames, fps=decoded.fps, video_backend=decoded.decoder
             )
@@ -380,7 +388,7 @@ class DiSTVideoProcessor(BaseVideoProcessor):
             frames = _to_channels_first(video, options["input_data_format"])
             metadata = metadata or VideoMetadata(total_num_frames=len(frames))
             metadata.total_num_frames = metadata.total_num_frames or len(frames)
-            indices = choose(len(frames), metadata.fps)
+            indices = sample_frames(VideoMetadata(total_num_frames=len(frames), fps=metadata.fps))
             distinct = indices.unique()
             frames = frames[distinct.to(frames.device)]
         metadata.height, metadata.width = frames.shape[-2:]

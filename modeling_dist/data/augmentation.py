@@ -48,6 +48,12 @@ def parse_label_pairs(pairs: Sequence[str], class_names: Sequence[str]) -> list[
     return parsed
 
 
+def _check_probabilities(**probabilities: float):
+    for name, probability in probabilities.items():
+        if not 0 <= probability <= 1:
+            raise ValueError(f"`{name}` must lie in [0, 1], got {probability}.")
+
+
 class RandomResizedCrop(v2.RandomResizedCrop):
     """
     torchvision's transform, except that uint8 pixels are converted to float32 in [0, 1] after cropping and before resizing,
@@ -102,14 +108,11 @@ class ClipAugmentation:
         color_jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1),
         color_jitter_probability: float = 0.0,
     ):
-        probabilities = {
-            "flip_probability": flip_probability,
-            "grayscale_probability": grayscale_probability,
-            "color_jitter_probability": color_jitter_probability,
-        }
-        for name, probability in probabilities.items():
-            if not 0 <= probability <= 1:
-                raise ValueError(f"`{name}` must lie in [0, 1], got {probability}.")
+        _check_probabilities(
+            flip_probability=flip_probability,
+            grayscale_probability=grayscale_probability,
+            color_jitter_probability=color_jitter_probability,
+        )
         for name, (low, high), limit in (("crop_scale", crop_scale, 1.0), ("crop_ratio", crop_ratio, float("inf"))):
             if not 0 < low <= high <= limit:
                 raise ValueError(f"`{name}` must be an increasing pair in (0, {limit:g}], got {(low, high)}.")
@@ -134,16 +137,8 @@ class ClipAugmentation:
 
     def __call__(self, frames: torch.ByteTensor, label: int) -> tuple[torch.FloatTensor, int]:
         """
-        Augment a clip.
-
-        Args:
-            frames (`torch.ByteTensor` of shape `(num_frames, 3, height, width)`):
-                Decoded frames.
-            label (`int`):
-                Label of the clip.
-
-        Returns:
-            `tuple[torch.FloatTensor, int]`: Normalized pixels of shape `(num_frames, 3, *size)`, and the label of the result.
+        Augment uint8 frames of shape `(num_frames, 3, height, width)`, and return normalized float32 pixels of shape
+        `(num_frames, 3, *size)` and the label of the result.
         """
         clip = self.crop(frames)
         if torch.rand(()) < self.flip_probability:
@@ -184,12 +179,7 @@ class BatchMixing:
     ):
         if min(mixup_alpha, cutmix_alpha) < 0:
             raise ValueError(f"`mixup_alpha` and `cutmix_alpha` must be 0 or more, got {mixup_alpha}, {cutmix_alpha}.")
-        for name, probability in (
-            ("mixing_probability", mixing_probability),
-            ("cutmix_probability", cutmix_probability),
-        ):
-            if not 0 <= probability <= 1:
-                raise ValueError(f"`{name}` must lie in [0, 1], got {probability}.")
+        _check_probabilities(mixing_probability=mixing_probability, cutmix_probability=cutmix_probability)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"`label_smoothing` must lie in [0, 1), got {label_smoothing}.")
         self.num_classes = num_classes
@@ -208,17 +198,8 @@ class BatchMixing:
         self, pixel_values_videos: torch.FloatTensor, labels: torch.LongTensor
     ) -> tuple[torch.FloatTensor, torch.FloatTensor]:
         """
-        Mix a batch.
-
-        Args:
-            pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, 3, height, width)`):
-                Clips.
-            labels (`torch.LongTensor` of shape `(batch_size,)`):
-                Labels.
-
-        Returns:
-            `tuple[torch.FloatTensor, torch.FloatTensor]`: Clips of the same shape, and targets of shape
-            `(batch_size, num_classes)`, each of which sums to one.
+        Mix clips of shape `(batch_size, num_frames, 3, height, width)` and labels of shape `(batch_size,)`, and return clips
+        of the same shape and float32 targets of shape `(batch_size, num_classes)`, each of which sums to one.
         """
         targets = torch.nn.functional.one_hot(labels, self.num_classes).float()
         if self.mixes and torch.rand(()) < self.mixing_probability:

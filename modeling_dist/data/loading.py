@@ -7,18 +7,19 @@ the same clips as one.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
-from transformers.video_utils import VideoMetadata
 
-from ..video_decoding_dist import VideoDecodingError, decode_video
-from ..video_processing_dist import DiSTVideoProcessor
+from ..video_decoding_dist import VideoDecodingError
+from ..video_processing_dist import DiSTVideoProcessor, decode_clips
 from .rows import video_source
 from .samplers import seed_from
 
 
+@dataclass(eq=False)
 class TrainingClips(torch.utils.data.Dataset):
     """
     Dataset of random clips: `clips[epoch, index]`.
@@ -39,19 +40,11 @@ class TrainingClips(torch.utils.data.Dataset):
             Number of consecutive unreadable videos after which the dataset is considered unreadable.
     """
 
-    def __init__(
-        self,
-        videos: Dataset,
-        processor: DiSTVideoProcessor,
-        augmentation: Callable[[torch.ByteTensor, int], tuple[torch.FloatTensor, int]] | None = None,
-        seed: int = 0,
-        max_draws: int = 20,
-    ):
-        self.videos = videos
-        self.processor = processor
-        self.augmentation = augmentation
-        self.seed = seed
-        self.max_draws = max_draws
+    videos: Dataset
+    processor: DiSTVideoProcessor
+    augmentation: Callable[[torch.ByteTensor, int], tuple[torch.FloatTensor, int]] | None = None
+    seed: int = 0
+    max_draws: int = 20
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -92,15 +85,12 @@ class TrainingClips(torch.utils.data.Dataset):
 
     def _decode(self, video: str | bytes) -> torch.ByteTensor:
         """Return the frames of a clip, `(num_frames, 3, height, width)`."""
-        chosen = []
-
-        def choose_frames(total_num_frames: int, fps: float | None) -> list[int]:
-            metadata = VideoMetadata(total_num_frames=total_num_frames, fps=fps)
-            chosen[:] = [self.processor.sample_frames(metadata, num_clips=1, random_sampling=True)[0]]
-            return chosen[0].tolist()
-
-        decoded = decode_video(video, choose_frames, decoder=self.processor.decoder)
-        return decoded.frames[torch.searchsorted(torch.tensor(decoded.frame_indices), chosen[0])]
+        decoded, indices = decode_clips(
+            video,
+            lambda metadata: self.processor.sample_frames(metadata, num_clips=1, random_sampling=True),
+            self.processor.decoder,
+        )
+        return decoded.frames[torch.searchsorted(torch.tensor(decoded.frame_indices), indices[0])]
 
 
 def collate_clips(clips: list[dict]) -> dict:

@@ -16,30 +16,14 @@ from ..video_decoding_dist import VideoDecodingError
 
 @dataclass
 class LabeledVideos:
-    """
-    The videos of a source, with labels that are not numbered yet.
-
-    Args:
-        videos (`datasets.Dataset`):
-            With the single column `video`.
-        labels (`list[str]`):
-            Class names, or integers as text.
-        origin (`str`):
-            Name of the source in messages.
-        class_names (`list[str]`, *optional*):
-            All classes, in the order that the source defines.
-        labels_are_words (`bool`, defaults to `False`):
-            Whether labels are class names even if all of them are integers.
-        root (`str`, *optional*):
-            Folder or URL that the paths start from.
-    """
+    """The videos of a source, a dataset with the single column `video`, and their labels, which are not numbered yet."""
 
     videos: Dataset
-    labels: list[str]
-    origin: str
-    class_names: list[str] | None = None
-    labels_are_words: bool = False
-    root: str | None = None
+    labels: list[str]  # class names, or integers as text
+    origin: str  # what messages call the source
+    class_names: list[str] | None = None  # all classes, if the source defines their order
+    labels_are_words: bool = False  # labels are class names even if all of them are integers
+    root: str | None = None  # folder or URL that relative paths start from
 
 
 # ---- paths

@@ -3,6 +3,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ def seed_from(*keys: int) -> int:
     return int(np.random.SeedSequence([len(keys), *keys]).generate_state(1, np.uint64)[0])
 
 
+@dataclass(eq=False)
 class TrainingBatchSampler(torch.utils.data.Sampler):
     """
     Batch sampler of one process for training: endless batches of (epoch, index), one epoch after the other.
@@ -43,28 +45,20 @@ class TrainingBatchSampler(torch.utils.data.Sampler):
         ValueError: If there are not enough videos for this number of batches.
     """
 
-    def __init__(
-        self,
-        num_videos: int,
-        batch_size: int,
-        batches_per_epoch: int,
-        num_processes: int = 1,
-        process_index: int = 0,
-        seed: int = 0,
-        start: int = 0,
-    ):
-        if not 0 < batches_per_epoch * batch_size * num_processes <= num_videos:
+    num_videos: int
+    batch_size: int
+    batches_per_epoch: int
+    num_processes: int = 1
+    process_index: int = 0
+    seed: int = 0
+    start: int = 0
+
+    def __post_init__(self):
+        if not 0 < self.batches_per_epoch * self.batch_size * self.num_processes <= self.num_videos:
             raise ValueError(
-                f"{num_videos} videos are not enough for {batches_per_epoch} batches of {batch_size} in each of "
-                f"{num_processes} processes."
+                f"{self.num_videos} videos are not enough for {self.batches_per_epoch} batches of {self.batch_size} in each of "
+                f"{self.num_processes} processes."
             )
-        self.num_videos = num_videos
-        self.batch_size = batch_size
-        self.batches_per_epoch = batches_per_epoch
-        self.num_processes = num_processes
-        self.process_index = process_index
-        self.seed = seed
-        self.start = start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         first_epoch, first_batch = divmod(self.start, self.batches_per_epoch)

@@ -66,14 +66,14 @@ class ScanReport:
         return f"{self.num_videos - num_problems} good, {num_unreadable} unreadable, {num_problems - num_unreadable} too short"
 
 
+@dataclass
 class _Probe:
     """Dataset for a `DataLoader` that decodes a video and returns its index and its problem, if any."""
 
-    def __init__(self, dataset: Dataset, num_frames: int, full: bool, decoder: str):
-        self.dataset = dataset
-        self.num_frames = num_frames
-        self.full = full
-        self.decoder = decoder
+    dataset: Dataset
+    num_frames: int
+    full: bool
+    decoder: str
 
     def __getitem__(self, index: int) -> tuple[int, VideoProblem | None]:
         video = self.dataset[index]["video"]
