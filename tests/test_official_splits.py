@@ -1,15 +1,16 @@
 import json
 import os
-import runpy
 import statistics
-import sys
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
+from transformers import pipeline
 
 from modeling_dist.data.labels import class_name_in_words
 from modeling_dist.data.motion_dataset import moving_texture
 from modeling_dist.data.official_splits import load_official_splits
+from modeling_dist.evaluation import EvaluationSettings, evaluate
 from modeling_dist.testing import write_video
 
 
@@ -93,22 +94,21 @@ def test_what_is_wrong_is_said(tmp_path):
         load_official_splits("ucf101", lists, root)
 
 
-def test_zero_shot_evaluation_gives_mean_and_deviation_of_the_splits(tiny_dist, tmp_path, monkeypatch):
+def test_zero_shot_evaluation_gives_mean_and_deviation_of_the_splits(tiny_dist, tmp_path):
     lists, root = make_dataset(tmp_path, "hmdb51")
-    arguments = [
-        *("evaluate.py", "--model", tiny_dist, "--dataset", lists, "--dataset_format", "hmdb51", "--video_root", root),
-        *(
-            "--zero_shot",
-            "--prompt_templates",
-            "a video of {}.",
-            "--num_workers",
-            "0",
-            "--output_dir",
-            tmp_path / "out",
-        ),
-    ]
-    monkeypatch.setattr(sys, "argv", [str(argument) for argument in arguments])
-    runpy.run_path(str(Path(__file__).resolve().parents[1] / "examples" / "evaluate.py"), run_name="__main__")
+    result = evaluate(
+        EvaluationSettings(
+            model=tiny_dist,
+            dataset=str(lists),
+            dataset_format="hmdb51",
+            video_root=str(root),
+            zero_shot=True,
+            prompt_templates=["a video of {}."],
+            num_workers=0,
+            cpu=True,
+            output_dir=str(tmp_path / "out"),
+        )
+    )
 
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert list(metrics["per_class_accuracy"]) == ["pan left", "pan right"]
@@ -119,20 +119,24 @@ def test_zero_shot_evaluation_gives_mean_and_deviation_of_the_splits(tiny_dist, 
     assert metrics["num_videos"] == 8
     assert metrics["protocol"]["zero_shot_weight"] == 0.5
     assert metrics["protocol"]["prompt_templates"] == ["a video of {}."]
+    assert "over the 3 splits" in result.describe()
 
 
-def test_zero_shot_scores_are_the_pipelines(tiny_dist, tmp_path, monkeypatch):
+def test_zero_shot_scores_are_the_pipelines(tiny_dist, tmp_path):
     """The same videos, labels and views by way of the pipeline."""
-    from datasets import Dataset
-    from transformers import pipeline
-
-    lists, root = make_dataset(tmp_path, "ucf101")
-    arguments = [
-        *("evaluate.py", "--model", tiny_dist, "--dataset", root, "--zero_shot", "--zero_shot_weight", "0.3"),
-        *("--num_clips", "1", "--num_workers", "0", "--output_dir", tmp_path / "out"),
-    ]
-    monkeypatch.setattr(sys, "argv", [str(argument) for argument in arguments])
-    runpy.run_path(str(Path(__file__).resolve().parents[1] / "examples" / "evaluate.py"), run_name="__main__")
+    _, root = make_dataset(tmp_path, "ucf101")
+    evaluate(
+        EvaluationSettings(
+            model=tiny_dist,
+            dataset=str(root),
+            zero_shot=True,
+            zero_shot_weight=0.3,
+            num_clips=1,
+            num_workers=0,
+            cpu=True,
+            output_dir=str(tmp_path / "out"),
+        )
+    )
 
     predictions = Dataset.from_parquet(str(tmp_path / "out" / "predictions.parquet"))
     classifier = pipeline("zero-shot-video-classification", model=tiny_dist)
