@@ -1,6 +1,7 @@
 """The command `modeling-dist`: what it lists, how it reads options, how it starts and ends under accelerate's launcher."""
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -217,8 +218,16 @@ def test_demo_keeps_what_it_makes_and_makes_it_once(small_demo, capsys, video):
     after = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
     assert after.pop(output / "demo.json") and before.pop(output / "demo.json")
     assert after == before
+    accuracy, shuffled = (
+        json.loads((output / name / "metrics.json").read_text()) for name in ("evaluation", "shuffled")
+    )
+    assert accuracy["num_videos"] == shuffled["num_videos"] == 8 and accuracy["protocol"]["num_clips"] == 3
+    assert shuffled["protocol"]["shuffled_frames"] is True
     lines = capsys.readouterr().out.splitlines()
-    assert video in lines and any(line.startswith("Top-1 accuracy") for line in lines)
+    figures = f"Top-1 accuracy {accuracy['top1']:.1%}; with the frames in random order {shuffled['top1']:.1%}, "
+    assert video in lines and any(line.startswith(figures) for line in lines)
+    predictions = [line for line in lines if re.fullmatch(r" +\d+\.\d\d%  pan (?:left|right|up|down)", line)]
+    assert len(predictions) == 2 * 5
     assert lines[-3].startswith("Look at") and "predict --model" in lines[-2] and "train --dataset" in lines[-1]
 
 
