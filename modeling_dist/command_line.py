@@ -19,7 +19,7 @@ from typing import Any
 # Set to 1 to see the whole traceback of an error of which a command shows the message alone.
 TRACEBACK_VARIABLE = "MODELING_DIST_TRACEBACK"
 
-Settings = typing.TypeVar("Settings")
+AnySettings = typing.TypeVar("AnySettings", bound="Settings")
 
 
 def option(
@@ -28,10 +28,12 @@ def option(
     *,
     group: str | None = None,
     choices: Sequence[Any] | None = None,
+    minimum: float | None = None,
+    required: bool = False,
     metavar: str | None = None,
 ) -> Any:
     """
-    Declare a field of a settings dataclass as an option of a command.
+    Declare a field of [`Settings`] as an option of a command.
 
     Args:
         default (`Any`):
@@ -40,15 +42,39 @@ def option(
             A phrase that stands alone.
         group (`str`, *optional*):
             Heading in the help, for this field and those after it.
-        choices (`Sequence`, *optional*):
-            The values that are allowed.
+        choices (`Sequence`, *optional*), minimum (`float`, *optional*), required (`bool`, defaults to `False`):
+            Which values are allowed.
         metavar (`str`, *optional*):
             What the help calls the value.
     """
-    metadata = {"help": help, "group": group, "choices": choices, "metavar": metavar}
+    names = ("help", "group", "choices", "minimum", "required", "metavar")
+    metadata = dict(zip(names, (help, group, choices, minimum, required, metavar)))
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+class Settings:
+    """Base of the dataclasses whose fields are options."""
+
+    def check(self):
+        """
+        Check everything that can be checked before anything is read or written.
+
+        Raises:
+            ValueError: For values that are not allowed.
+        """
+        for field in dataclasses.fields(self):
+            value, allowed = getattr(self, field.name), field.metadata
+            if allowed["required"] and value in (None, []):
+                raise ValueError(f"--{field.name} is required.")
+            values = value if isinstance(value, list) else [] if value is None else [value]
+            for value in values:
+                if allowed["choices"] and value not in allowed["choices"]:
+                    choices = ", ".join(map(str, allowed["choices"]))
+                    raise ValueError(f"--{field.name} must be one of {choices}, got {value}.")
+                if allowed["minimum"] is not None and value < allowed["minimum"]:
+                    raise ValueError(f"--{field.name} must be at least {allowed['minimum']}, got {value}.")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -56,7 +82,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help
-        if action.default not in (None, False, [], argparse.SUPPRESS) and action.nargs != 0:
+        if action.default not in (None, [], argparse.SUPPRESS) and action.nargs != 0:
             default = " ".join(map(str, action.default)) if isinstance(action.default, list) else action.default
             text += f" (default: {default})"
         return text.replace("%", "%%")
@@ -93,14 +119,12 @@ class ArgumentParser(argparse.ArgumentParser):
         return spelled
 
 
-def add_options(parser: argparse.ArgumentParser, settings_class: type):
-    """Add the fields of a dataclass that [`option`] declares to a parser, in their groups."""
+def add_options(parser: argparse.ArgumentParser, settings_class: type[Settings]):
+    """Add the options of a dataclass to a parser, in their groups."""
     hints = typing.get_type_hints(settings_class)
     group = parser
     groups: dict[str, Any] = {}
     for field in dataclasses.fields(settings_class):
-        if "help" not in field.metadata:
-            continue
         title = field.metadata["group"]
         if title is not None:
             if title not in groups:
@@ -129,18 +153,21 @@ def _value_type(hint: Any) -> tuple[type, bool]:
 
 
 def parse_options(
-    settings_class: type[Settings], parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
-) -> Settings:
+    settings_class: type[AnySettings], parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
+) -> AnySettings:
     """
     Return the settings that a command line gives, with a parser to which [`add_options`] has added them. Settings that
     their own `check()` refuses, with a `ValueError`, end the process as any mistake on the command line does.
     """
-    namespace = vars(parser.parse_args(arguments))
-    names = {field.name for field in dataclasses.fields(settings_class)}
-    values = {name: value for name, value in namespace.items() if name in names}
-    return settings_class(
+    values = vars(parser.parse_args(arguments))
+    settings = settings_class(
         **{name: list(value) if isinstance(value, list) else value for name, value in values.items()}
     )
+    try:
+        settings.check()
+    except ValueError as error:
+        parser.error(str(error))
+    return settings
 
 
 @contextlib.contextmanager
@@ -160,4 +187,4 @@ def exit_with_message(*others: type[Exception]) -> Iterator[None]:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
 
 
-__all__ = ["ArgumentParser", "HelpFormatter", "add_options", "exit_with_message", "option", "parse_options"]
+__all__ = ["ArgumentParser", "Settings", "add_options", "exit_with_message", "option", "parse_options"]

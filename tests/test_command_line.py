@@ -1,22 +1,22 @@
 """How options are declared, spelled and read, and what a command says of an error."""
 
-import argparse
 from dataclasses import dataclass
 
 import pytest
 
 from modeling_dist.command_line import ArgumentParser, add_options, exit_with_message, option, parse_options
+from modeling_dist.command_line import Settings as SettingsBase
 
 
 @dataclass
-class Settings:
+class Settings(SettingsBase):
     video_root: str | None = option(None, "folder of the videos", group="data")
-    num_frames: int = option(16, "frames in a clip", group="model")
+    num_frames: int = option(16, "frames in a clip", group="model", minimum=1)
     crop_scale: list[float] = option([0.4, 1.0], "range of the area, as a % of the frame")
     dtype: str = option("float32", "precision", choices=("float32", "bfloat16"))
     augmentation: bool = option(True, "augment clips", group="data")
     cpu: bool = option(False, "use the CPU")
-    hidden: int = 3
+    seed: int = option(0, "seed of everything")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_help_has_groups_and_only_telling_defaults(parser, monkeypatch):
     assert text.index("\ndata:") < text.index("--video_root") < text.index("--augmentation") < text.index("\nmodel:")
     assert "frames in a clip (default: 16)" in text
     assert "as a % of the frame (default: 0.4 1.0)" in text
-    assert "None" not in text and "False" not in text
+    assert "None" not in text and "False" not in text and "(default: 0)" in text
 
 
 @pytest.mark.parametrize("error", [ValueError("too many"), FileNotFoundError("no such file")])
@@ -85,7 +85,23 @@ def test_errors_of_the_program_keep_their_traceback():
         raise KeyError("a bug")
 
 
-def test_dataclass_without_options_adds_none():
-    parser = argparse.ArgumentParser()
-    add_options(parser, dataclass(type("Nothing", (), {"__annotations__": {"value": int}, "value": 1})))
-    assert parser.parse_args([]) == argparse.Namespace()
+def test_values_below_the_minimum_are_refused(parser, capsys):
+    assert parse(parser, "--num_frames", "1").num_frames == 1
+    with pytest.raises(SystemExit):
+        parse(parser, "--num_frames", "0")
+    assert "try: error: --num_frames must be at least 1, got 0." in capsys.readouterr().err
+
+
+def test_settings_made_in_python_are_checked_as_well():
+    with pytest.raises(ValueError, match="--dtype must be one of float32, bfloat16, got int8"):
+        Settings(dtype="int8").check()
+
+    @dataclass
+    class Required(SettingsBase):
+        videos: list[str] = option([], "videos", required=True)
+        output: str | None = option(None, "output", required=True)
+
+    for settings, name in ((Required(output="a"), "videos"), (Required(videos=["a"]), "output")):
+        with pytest.raises(ValueError, match=f"--{name} is required"):
+            settings.check()
+    Required(videos=["a"], output="b").check()

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..command_line import ArgumentParser, add_options, exit_with_message, option, parse_options
+from ..command_line import ArgumentParser, Settings, add_options, exit_with_message, option, parse_options
 from ..data.settings import MOTIONS
 from ..evaluation.settings import EvaluationSettings
 from ..files import atomic_folder, read_json, write_json
@@ -35,13 +35,13 @@ LOWEST_ACCURACY, HIGHEST_SHUFFLED_ACCURACY = 0.9, 0.4
 
 
 @dataclasses.dataclass
-class DemoSettings:
+class DemoSettings(Settings):
     """Options of `modeling-dist demo`."""
 
     video: str | None = option(None, "file or URL of a video to classify as well")
     output: str = option("demo", "folder to keep everything in")
-    num_videos: int = option(1200, "number of videos to train on")
-    num_epochs: int = option(8, "number of passes over them")
+    num_videos: int = option(1200, "number of videos to train on", minimum=32)
+    num_epochs: int = option(8, "number of passes over them", minimum=1)
 
 
 def training_settings(videos: Path, backbone: Path, output_dir: Path, num_epochs: int) -> TrainingSettings:
@@ -77,7 +77,7 @@ def command_of(name: str, settings: Any) -> str:
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        if value == default or "help" not in field.metadata:
+        if value == default:
             continue
         if isinstance(value, bool):
             words.append(f"--{field.name}" if value else f"--no_{field.name}")

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from ..command_line import option
+from ..command_line import Settings, option
 
 
 # How a dataset can be stored; "auto" finds out.
@@ -21,7 +21,7 @@ PANS = MOTIONS[:4]
 
 
 @dataclass
-class DatasetSettings:
+class DatasetSettings(Settings):
     """
     Where videos and their labels come from. [`~modeling_dist.data.load_videos`] explains each field; commands that read a
     dataset inherit them as options.
@@ -31,6 +31,7 @@ class DatasetSettings:
         None,
         "folder with one subfolder per class, list of videos (CSV, JSON, text), or dataset on disk or on the Hub",
         group="Data",
+        required=True,
     )
     dataset_format: str = option("auto", "format of the dataset", choices=DATASET_FORMATS)
     dataset_config: str | None = option(None, "configuration of a dataset on the Hub")
@@ -49,27 +50,20 @@ class ScanSettings(DatasetSettings):
     """The options of [`~modeling_dist.data.scan`]."""
 
     split: str | None = option(None, "split to scan; all of them by default")
-    num_frames: int | None = option(None, "number of frames that the model takes", group="Scan")
+    num_frames: int | None = option(
+        None, "number of frames that the model takes", group="Scan", required=True, minimum=1
+    )
     full: bool = option(False, "decode every frame instead of those that an evaluation takes")
     decoder: str = option("auto", "library that decodes videos", choices=DECODERS)
-    num_workers: int = option(2, "number of processes that decode videos")
-    output: str | None = option(None, "CSV file to write the problems to")
-
-    def check(self):
-        """
-        Raises:
-            ValueError: If an option that has no default is missing.
-        """
-        for name in ("dataset", "num_frames", "output"):
-            if getattr(self, name) is None:
-                raise ValueError(f"--{name} is required.")
+    num_workers: int = option(2, "number of processes that decode videos", minimum=0)
+    output: str | None = option(None, "CSV file to write the problems to", required=True)
 
 
 @dataclass
-class MotionSettings:
+class MotionSettings(Settings):
     """The options of [`~modeling_dist.data.make_motion_dataset`]."""
 
-    output: str | None = option(None, "folder to write the videos to, new or empty")
+    output: str | None = option(None, "folder to write the videos to, new or empty", required=True)
     classes: list[str] = option(
         ["pans"],
         f"pans (the first four), all, or motions out of: {', '.join(map(repr, MOTIONS))}",
@@ -83,14 +77,6 @@ class MotionSettings:
     fps: int = option(12, "frames per second")
     seed: int = option(0, "random seed of the textures and speeds")
     num_workers: int | None = option(None, "number of threads; one per CPU core by default")
-
-    def check(self):
-        """
-        Raises:
-            ValueError: If there is no output folder.
-        """
-        if self.output is None:
-            raise ValueError("--output is required.")
 
 
 __all__ = [

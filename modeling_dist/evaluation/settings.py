@@ -1,32 +1,15 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """The options of evaluation and prediction. Nothing here imports torch."""
 
-import dataclasses
 import os
 from dataclasses import dataclass
-from typing import Any
 
-from ..command_line import option
+from ..command_line import Settings, option
 from ..data.settings import DATASET_FORMATS, DECODERS, OFFICIAL_SPLITS, DatasetSettings
 
 
 DTYPES = ("float32", "bfloat16", "float16")
 PREDICTIONS_FORMATS = ("parquet", "csv")
-# The smallest value of each number that has one.
-MINIMA = {"num_clips": 1, "batch_size": 1, "view_batch_size": 1, "top_k": 1, "num_workers": 0}
-
-
-def _check_values(settings: Any, *required: str):
-    for field in dataclasses.fields(settings):
-        value, choices = getattr(settings, field.name), field.metadata["choices"]
-        if field.name in required and not value:
-            raise ValueError(f"--{field.name} is required.")
-        if value is None:
-            continue
-        if choices and value not in choices:
-            raise ValueError(f"--{field.name} must be one of {', '.join(map(str, choices))}, got {value}.")
-        if field.name in MINIMA and value < MINIMA[field.name]:
-            raise ValueError(f"--{field.name} must be at least {MINIMA[field.name]}, got {value}.")
 
 
 @dataclass
@@ -47,9 +30,9 @@ class EvaluationSettings(DatasetSettings):
     split: str | None = option(None, "split to evaluate on; that for validation by default", group="Data")
     skip_unreadable: bool = option(False, "leave out videos that cannot be read, and count them")
 
-    model: str | None = option(None, "Hub id or folder of a trained DiST", group="Model")
+    model: str | None = option(None, "Hub id or folder of a trained DiST", group="Model", required=True)
     revision: str | None = option(None, "revision of the model")
-    num_clips: int = option(3, "number of clips of a video")
+    num_clips: int = option(3, "number of clips of a video", minimum=1)
     num_crops: int = option(1, "number of crops of a clip", choices=(1, 3))
     shuffle_frames: bool = option(False, "put the frames of each clip in random order")
 
@@ -62,10 +45,10 @@ class EvaluationSettings(DatasetSettings):
     tokenizer: str | None = option(None, "Hub id or folder of the tokenizer; the text encoder's by default")
 
     batch_size: int = option(
-        8, "number of videos that are decoded together, in each process", group="Speed and memory"
+        8, "number of videos that are decoded together, in each process", group="Speed and memory", minimum=1
     )
-    view_batch_size: int | None = option(None, "number of views in a forward pass; batch_size by default")
-    num_workers: int = option(4, "number of processes that decode videos, per evaluating process")
+    view_batch_size: int | None = option(None, "number of views in a forward pass; batch_size by default", minimum=1)
+    num_workers: int = option(4, "number of processes that decode videos, per evaluating process", minimum=0)
     decoder: str | None = option(None, "library that decodes videos; the processor's by default", choices=DECODERS)
     dtype: str = option("float32", "data type of the model", choices=DTYPES)
     attn_implementation: str | None = option(None, "attention: sdpa, eager, flash_attention_2, …")
@@ -78,13 +61,7 @@ class EvaluationSettings(DatasetSettings):
     predictions_format: str = option("parquet", "format of the table of predictions", choices=PREDICTIONS_FORMATS)
 
     def check(self):
-        """
-        Check everything that can be checked before anything is read or written.
-
-        Raises:
-            ValueError: For values that are not allowed, alone or together.
-        """
-        _check_values(self, "model", "dataset")
+        super().check()
         if self.dataset_format in OFFICIAL_SPLITS and (self.video_root is None or not self.zero_shot or self.exclude):
             raise ValueError(
                 f"--dataset_format {self.dataset_format} needs --video_root and --zero_shot, and takes no --exclude."
@@ -97,34 +74,30 @@ class EvaluationSettings(DatasetSettings):
 
 
 @dataclass
-class PredictionSettings:
+class PredictionSettings(Settings):
     """The settings of [`~modeling_dist.evaluation.predict_files`], and so the options of `modeling-dist predict`."""
 
-    videos: list[str] = option([], "files, URLs, or folders, which are searched for videos at any depth", group="Data")
+    videos: list[str] = option(
+        [], "files, URLs, or folders, which are searched for videos at any depth", group="Data", required=True
+    )
     output: str | None = option(None, ".csv or .jsonl file for the results, instead of the screen")
-    top_k: int = option(5, "number of classes for each video, the most probable ones")
+    top_k: int = option(5, "number of classes for each video, the most probable ones", minimum=1)
 
-    model: str | None = option(None, "Hub id or folder of a trained DiST", group="Model")
+    model: str | None = option(None, "Hub id or folder of a trained DiST", group="Model", required=True)
     revision: str | None = option(None, "revision of the model")
     candidate_labels: list[str] | None = option(None, "classes in words, instead of the model's own")
     zero_shot_weight: float = option(0.5, "share of CLIP's own logits for single frames, with --candidate_labels")
-    num_clips: int = option(3, "number of clips of a video, whose probabilities are averaged")
+    num_clips: int = option(3, "number of clips of a video, whose probabilities are averaged", minimum=1)
     num_crops: int = option(1, "number of crops of a clip", choices=(1, 3))
 
-    batch_size: int = option(8, "number of videos that are decoded together", group="Speed and memory")
-    num_workers: int = option(2, "number of processes that decode videos")
+    batch_size: int = option(8, "number of videos that are decoded together", group="Speed and memory", minimum=1)
+    num_workers: int = option(2, "number of processes that decode videos", minimum=0)
     decoder: str | None = option(None, "library that decodes videos; the processor's by default", choices=DECODERS)
     device: str | None = option(None, "device of the model; cuda by default if there is one, otherwise cpu")
     dtype: str = option("float32", "data type of the model", choices=DTYPES)
 
     def check(self):
-        """
-        Check everything that can be checked before anything is read or written.
-
-        Raises:
-            ValueError: For values that are not allowed.
-        """
-        _check_values(self, "model", "videos")
+        super().check()
         if self.output is not None and os.path.splitext(self.output)[1] not in (".csv", ".jsonl"):
             raise ValueError(f"--output must end in .csv or .jsonl, got {self.output}.")
 

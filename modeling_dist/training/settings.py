@@ -11,17 +11,6 @@ from ..files import read_json_object, write_json
 from ..paper import BACKBONES, RECIPES
 
 
-# The smallest value of each number that has one.
-MINIMA = dict.fromkeys(
-    (
-        *("num_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "base_batch_size"),
-        *("num_clips", "per_device_eval_batch_size", "view_batch_size", "frame_step"),
-        *("logging_steps", "checkpointing_steps"),
-    ),
-    1,
-) | dict.fromkeys(
-    ("total_batch_size", "num_workers", "eval_every", "initializer_range", "weight_decay", "warmup_epochs", "seed"), 0
-)
 # Where a run goes and how it starts, which a recipe does not say.
 NOT_IN_A_RECIPE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "push_to_hub")
 
@@ -33,7 +22,7 @@ class TrainingSettings(DatasetSettings):
     paper's for B/16 8+16f on Kinetics-400, except for the batch.
     """
 
-    validation: str | None = option(None, "dataset to evaluate on, if `dataset` has no validation split", group="Data")
+    validation: str | None = option(None, "dataset to evaluate on, if the other has no validation split", group="Data")
     train_split: str = option("train", "split to train on")
     validation_split: str | None = option(None, "split to evaluate on; found by its name by default")
     validation_fraction: float = option(0.1, "share of the videos to set aside if there is no validation split")
@@ -41,47 +30,39 @@ class TrainingSettings(DatasetSettings):
     recipe: str | None = option(
         None, f"settings to start from: {', '.join(RECIPES)}, or a training_settings.json", group="Run"
     )
-    output_dir: str | None = option(None, "folder for the model, its checkpoints and its metrics")
+    output_dir: str | None = option(None, "folder for the model, its checkpoints and its metrics", required=True)
     overwrite_output_dir: bool = option(False, "delete the training run that output_dir holds, and start anew")
     resume_from_checkpoint: str | None = option(None, "folder of a checkpoint, or 'latest' for that of output_dir")
-    seed: int = option(0, "seed of everything random")
+    seed: int = option(0, "seed of everything random", minimum=0)
 
     backbone: str = option(BACKBONES["b16"], "Hub id or folder of the CLIP to build on", group="Model")
     backbone_revision: str | None = option(None, "revision of the backbone")
-    model: str | None = option(
-        None, "Hub id or folder of a trained DiST to fine-tune, instead of a new one on the backbone"
-    )
+    model: str | None = option(None, "Hub id or folder of a trained DiST to fine-tune, instead of a new one")
     head_type: str = option(
-        "text",
-        "text compares with the class names, linear is for labels that are not words",
-        choices=("text", "linear"),
+        "text", "text for class names in words, linear for other labels", choices=("text", "linear")
     )
     num_frames: int = option(16, "number of frames of a clip, which the temporal encoder sees")
     spatial_frame_stride: int = option(2, "distance of the frames that CLIP sees")
     num_pooling_layers: int = option(4, "number of pooling layers; the paper has 4 for Kinetics, 2 for SSv2")
     integration_dim: int = option(384, "width of the integration branch")
     temporal_dim: int = option(96, "width of the temporal encoder")
-    initializer_range: float = option(
-        0.02, "standard deviation of new weights; with 0, it is 1 / sqrt(fan-in) of each layer"
-    )
+    initializer_range: float = option(0.02, "standard deviation of new weights; 0 for 1 / sqrt(fan-in)", minimum=0)
     frame_sampling: str = option(
         "segment",
-        "segment takes one frame from each part of the video, dense takes frames frame_step apart",
+        "segment for one frame of each part of the video, dense for frames frame_step apart",
         choices=("segment", "dense"),
     )
-    frame_step: int = option(4, "distance of the frames in dense sampling, at 30 frames per second")
+    frame_step: int = option(4, "distance of the frames in dense sampling, at 30 frames per second", minimum=1)
     decoder: str = option("auto", "library that decodes videos", choices=DECODERS)
 
     augmentation: bool = option(
-        True,
-        "augment clips by cropping, flipping and changing colors; otherwise crop the center",
-        group="Augmentation",
+        True, "crop, flip and recolor clips at random; center crops otherwise", group="Augmentation"
     )
     crop_scale: list[float] = option([0.4, 1.0], "range of the crop's share of a frame's area")
     crop_ratio: list[float] = option([3 / 4, 4 / 3], "range of the crop's aspect ratio, width over height")
     flip_probability: float = option(0.5, "probability of a horizontal flip")
     flip_label_pairs: list[str] = option(
-        [], "labels that a flip exchanges, such as 86:87 or 'pan left:pan right'; 'none' overrides a recipe's"
+        [], "labels that a flip exchanges: 86:87, 'pan left:pan right', …; 'none' for no labels"
     )
     grayscale_probability: float = option(0.2, "probability of converting a clip to grayscale")
     color_jitter: list[float] = option(
@@ -94,22 +75,20 @@ class TrainingSettings(DatasetSettings):
     cutmix_probability: float = option(0.5, "probability that a mixed batch is mixed by CutMix")
     label_smoothing: float = option(0.1, "share of the target that is spread over all classes")
 
-    num_epochs: int = option(36, "number of passes over the videos", group="Optimization")
-    per_device_train_batch_size: int = option(8, "number of clips in a batch of one process")
-    gradient_accumulation_steps: int = option(1, "number of batches of a process in one update")
+    num_epochs: int = option(36, "number of passes over the videos", group="Optimization", minimum=1)
+    per_device_train_batch_size: int = option(8, "number of clips in a batch of one process", minimum=1)
+    gradient_accumulation_steps: int = option(1, "number of batches of a process in one update", minimum=1)
     total_batch_size: int | None = option(
-        None, "number of clips in one update, which sets gradient_accumulation_steps; 0 overrides a recipe's"
+        None,
+        "number of clips in one update, which sets gradient_accumulation_steps; 0 overrides a recipe's",
+        minimum=0,
     )
-    base_learning_rate: float = option(
-        3.2e-4, "peak learning rate for base_batch_size clips, scaled linearly with the batch"
-    )
-    base_batch_size: int = option(256, "number of clips that base_learning_rate is for")
+    base_learning_rate: float = option(3.2e-4, "peak for base_batch_size clips, scaled linearly with the batch")
+    base_batch_size: int = option(256, "number of clips that base_learning_rate is for", minimum=1)
     learning_rate: float | None = option(None, "peak learning rate, instead of the scaled base_learning_rate")
-    warmup_epochs: float = option(6, "number of epochs of linear warm-up")
+    warmup_epochs: float = option(6, "number of epochs of linear warm-up", minimum=0)
     warmup_start_learning_rate: float = option(8e-7, "learning rate that the warm-up starts from")
-    weight_decay: float = option(
-        1e-4, "weight decay; not applied to biases, 1-D parameters, tokens and positional embeddings"
-    )
+    weight_decay: float = option(1e-4, "weight decay, except for biases, 1-D parameters and tokens", minimum=0)
     adam_beta1: float = option(0.9, "decay rate of AdamW's first moment")
     adam_beta2: float = option(0.999, "decay rate of AdamW's second moment")
     adam_epsilon: float = option(1e-8, "epsilon of AdamW")
@@ -117,32 +96,34 @@ class TrainingSettings(DatasetSettings):
 
     mixed_precision: str | None = option(
         None,
-        "precision of the computation; by default as accelerate is configured",
+        "precision of the computation; as accelerate is configured by default",
         group="Speed and memory",
         choices=("no", "bf16", "fp16"),
     )
     attn_implementation: str | None = option(None, "attention: sdpa, eager, flash_attention_2, …")
     gradient_checkpointing: bool = option(False, "save memory by recomputing activations in the backward pass")
     torch_compile: bool = option(False, "compile the model with torch.compile")
-    num_workers: int = option(4, "number of processes that decode videos, per training process")
+    num_workers: int = option(4, "number of processes that decode videos, per training process", minimum=0)
     cpu: bool = option(False, "train on the CPU even if there is a GPU")
 
     eval_every: int = option(
-        1, "number of epochs between evaluations; 0 evaluates after the last only", group="Evaluation"
+        1, "number of epochs between evaluations; 0 for the last only", group="Evaluation", minimum=0
     )
-    num_clips: int = option(3, "number of clips of a video")
+    num_clips: int = option(3, "number of clips of a video", minimum=1)
     num_crops: int = option(1, "number of crops of a clip", choices=(1, 3))
-    per_device_eval_batch_size: int = option(2, "number of videos that are decoded together")
+    per_device_eval_batch_size: int = option(2, "number of videos that are decoded together", minimum=1)
     view_batch_size: int | None = option(
-        None, "number of views in a forward pass; per_device_train_batch_size by default"
+        None, "number of views in a forward pass; per_device_train_batch_size by default", minimum=1
     )
     best_metric: str = option(
         "top1", "metric that selects the best model", choices=("top1", "top5", "mean_class_accuracy", "loss")
     )
     skip_unreadable: bool = option(False, "leave unreadable videos out of the evaluation and count them")
 
-    logging_steps: int = option(10, "number of updates between two records", group="Records")
-    checkpointing_steps: int | None = option(None, "number of updates between two checkpoints; an epoch's by default")
+    logging_steps: int = option(10, "number of updates between two records", group="Records", minimum=1)
+    checkpointing_steps: int | None = option(
+        None, "number of updates between two checkpoints; an epoch's by default", minimum=1
+    )
     checkpoints_total_limit: int | None = option(2, "number of checkpoints to keep, the newest ones; 0 keeps all")
     report_to: list[str] = option([], "trackers to report to: tensorboard, trackio, wandb, …, if installed")
     project_name: str = option("modeling_dist", "name of the project in the trackers")
@@ -151,22 +132,7 @@ class TrainingSettings(DatasetSettings):
     hub_private: bool = option(False, "make a new repository private")
 
     def check(self):
-        """
-        Check everything that can be checked before anything is read or written.
-
-        Raises:
-            ValueError: For values that no run can have.
-        """
-        for field in dataclasses.fields(self):
-            value, choices = getattr(self, field.name), field.metadata["choices"]
-            if value is None and field.name in ("dataset", "output_dir"):
-                raise ValueError(f"--{field.name} is required.")
-            if value is None:
-                continue
-            if choices and value not in choices:
-                raise ValueError(f"--{field.name} must be one of {', '.join(map(str, choices))}, got {value}.")
-            if value < MINIMA.get(field.name, value):
-                raise ValueError(f"--{field.name} must be at least {MINIMA[field.name]}, got {value}.")
+        super().check()
         for name in ("base_learning_rate", "learning_rate"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"--{name} must be greater than 0, got {getattr(self, name)}.")
