@@ -178,12 +178,15 @@ def exit_with_message(*others: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, OSError, FloatingPointError, *others) as error:
-        if os.environ.get(TRACEBACK_VARIABLE) == "1":
-            raise
-        if int(os.environ.get("LOCAL_RANK", 0)) > 0:
-            # The first process mostly meets the same error and says so; the launcher then ends this one.
+    except Exception as error:
+        is_explained = isinstance(error, (ValueError, OSError, FloatingPointError, *others))
+        is_first = int(os.environ.get("LOCAL_RANK", 0)) == 0
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not (is_explained and is_first):
+            # Mostly another process meets the same error, or has ended and with it the connection. Whatever is wrong, it
+            # says so, and the launcher then ends this process.
             time.sleep(5)
+        if not is_explained or os.environ.get(TRACEBACK_VARIABLE) == "1":
+            raise
         raise SystemExit(f"{type(error).__name__}: {error}") from None
 
 

@@ -2,6 +2,7 @@
 """Starts a command under accelerate's launcher, whose options stand among the command's own."""
 
 import importlib
+import logging
 import os
 import subprocess
 from pathlib import Path
@@ -33,8 +34,7 @@ def split_arguments(parser: ArgumentParser, arguments: list[str]) -> tuple[list[
 
 def launch(command: str, arguments: list[str]):
     """
-    Run a command of this package as `accelerate launch` runs a script, and end as it does: what went wrong in it, it has
-    said itself.
+    Run a command of this package as `accelerate launch` runs a script, and end as it does.
 
     Args:
         command (`str`):
@@ -60,6 +60,8 @@ def launch(command: str, arguments: list[str]):
     launcher_arguments.training_script = module.__name__
     launcher_arguments.module = True
     launcher_arguments.training_script_args = own
+    # What went wrong in a process, it has said itself.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         launch_command(launcher_arguments)
     except subprocess.CalledProcessError as error:
