@@ -179,21 +179,14 @@ class DiSTConfig(PreTrainedConfig):
         Raises:
             ValueError: If values are out of range or do not fit together.
         """
-        positive = (
-            "num_frames",
-            "spatial_frame_stride",
-            "integration_dim",
-            "temporal_dim",
-            "temporal_stem_kernel_size",
-            "temporal_kernel_size",
-            "temporal_mlp_ratio",
-            "integration_mlp_ratio",
-            "integration_temporal_mlp_ratio",
-            "num_pooling_layers",
-            "projection_dim",
-            "layer_norm_eps",
-        )
-        for name in positive:
+        kernel_sizes = ("temporal_stem_kernel_size", "temporal_kernel_size")
+        dim_of_ratio = {
+            "temporal_mlp_ratio": "temporal_dim",
+            "integration_mlp_ratio": "integration_dim",
+            "integration_temporal_mlp_ratio": "integration_dim",
+        }
+        sizes = ("num_frames", "spatial_frame_stride", "integration_dim", "temporal_dim")
+        for name in (*sizes, *kernel_sizes, *dim_of_ratio, "num_pooling_layers", "projection_dim", "layer_norm_eps"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"`{name}` must be greater than 0, got {getattr(self, name)}.")
         if self.initializer_range is not None and self.initializer_range <= 0:
@@ -216,17 +209,13 @@ class DiSTConfig(PreTrainedConfig):
                 f"`integration_dim` must be a multiple of {POOLING_HEAD_DIM}, the size of one attention head of the "
                 f"pooling, got {self.integration_dim}."
             )
-        for name in ("temporal_stem_kernel_size", "temporal_kernel_size"):
+        for name in kernel_sizes:
             if getattr(self, name) % 2 == 0:
                 raise ValueError(
                     f"`{name}` must be odd, so that a convolution padded with {name} // 2 frames on both sides gives "
                     f"one output per frame, got {getattr(self, name)}."
                 )
-        for ratio, dim in (
-            ("temporal_mlp_ratio", "temporal_dim"),
-            ("integration_mlp_ratio", "integration_dim"),
-            ("integration_temporal_mlp_ratio", "integration_dim"),
-        ):
+        for ratio, dim in dim_of_ratio.items():
             if int(getattr(self, dim) * getattr(self, ratio)) < 1:
                 raise ValueError(
                     f"`{dim}` times `{ratio}` must be at least 1, got {getattr(self, dim)} * {getattr(self, ratio)}."

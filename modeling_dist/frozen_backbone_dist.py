@@ -7,6 +7,7 @@ weights are still those.
 """
 
 import dataclasses
+import inspect
 import os
 import re
 import shutil
@@ -17,7 +18,14 @@ from typing import ClassVar
 import torch
 from huggingface_hub import CommitInfo
 from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file, logging
+from transformers.utils import (
+    CONFIG_NAME,
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    PushToHubMixin,
+    cached_file,
+    logging,
+)
 
 from .checkpoint_dist import (
     BACKBONE_MODULE,
@@ -463,84 +471,58 @@ class FrozenBackboneModel(PreTrainedModel):
         self,
         repo_id: str,
         *,
-        commit_message: str | None = None,
-        commit_description: str | None = None,
-        private: bool | None = None,
-        token: bool | str | None = None,
-        revision: str | None = None,
-        create_pr: bool = False,
         max_shard_size: int | str = "50GB",
-        tags: list[str] | None = None,
+        tags: str | list[str] | None = None,
         include_backbone: bool | None = None,
-        **publishing_kwargs,
+        **kwargs,
     ) -> CommitInfo:
         """
         Publish the model on the Hub in one commit: the tunable weights, the head, the configuration, the video processor,
-        the code for people without this package, and a model card.
-
-        A model that was loaded as remote code has only its own files at hand: weights, configuration and code are uploaded.
+        the code for people without this package, and a model card. A model that was loaded as remote code has only its own
+        files at hand, and pushes weights, configuration and code.
 
         Args:
             repo_id (`str`):
                 `namespace/name`, where the namespace is yours or an organization's, or a name in your own namespace. The
                 repository is created if it does not exist.
-            commit_message, commit_description (`str`, *optional*):
-                Title and description of the commit.
-            private (`bool`, *optional*):
-                Whether a new repository is private.
-            token (`bool` or `str`, *optional*):
-                Used instead of the one that `hf auth login` has stored.
-            revision (`str`, *optional*):
-                Branch to commit to, created if it does not exist.
-            create_pr (`bool`, defaults to `False`):
-                Whether to propose the commit as a pull request.
             max_shard_size (`int` or `str`, defaults to `"50GB"`):
                 Largest size of one file of weights.
-            tags (`list[str]`, *optional*):
+            tags (`str` or `list[str]`, *optional*):
                 Tags of the model card.
             include_backbone (`bool`, *optional*):
                 As in [`~FrozenBackboneModel.save_pretrained`].
-            publishing_kwargs:
-                Everything else that `modeling_dist.hub.publish` takes: `backbone` (the Hub id of a backbone that is a folder
-                on this machine), `backbone_revision`, `processor`, `metrics`, `authors_metrics`, `paper_checkpoint`,
-                `training_settings`, `license`, `dry_run`.
-
-        Returns:
-            `CommitInfo`: The commit.
+            kwargs:
+                `commit_message`, `commit_description`, `private`, `token`, `revision` and `create_pr`, as for every model of
+                transformers, and everything else that `modeling_dist.hub.publish` takes: `backbone` (the Hub id of a
+                backbone that is a folder on this machine), `backbone_revision`, `processor`, `metrics`, `authors_metrics`,
+                `paper_checkpoint`, `training_settings`, `license`, `dry_run`.
 
         Raises:
             ValueError: If the backbone is a folder on this machine, or its weights would be lost.
             ConnectionError: If the connection to the Hub fails. Nothing is left half done, and the call can be repeated.
             huggingface_hub.errors.HfHubHTTPError: If the Hub refuses.
         """
-        commit_kwargs = {
-            "commit_message": commit_message,
-            "commit_description": commit_description,
-            "private": private,
-            "token": token,
-            "revision": revision,
-            "create_pr": create_pr,
-        }
-        tags = [*(self.model_tags or []), *([tags] if isinstance(tags, str) else tags or [])]
+        kwargs["tags"] = [*(self.model_tags or []), *([tags] if isinstance(tags, str) else tags or [])]
         if getattr(self, "_hf_peft_config_loaded", False):
             # Only the adapters are pushed, to files of their own.
-            return super().push_to_hub(repo_id, tags=tags, **commit_kwargs, **publishing_kwargs)
+            return super().push_to_hub(repo_id, **kwargs)
+        kwargs["max_shard_size"] = max_shard_size
         if self.publisher is not None:
-            options = {**commit_kwargs, **publishing_kwargs, "tags": tags, "include_backbone": include_backbone}
             with tempfile.TemporaryDirectory() as folder:
                 return self.save_pretrained(
-                    folder, push_to_hub=True, repo_id=repo_id, max_shard_size=max_shard_size, **options
+                    folder, push_to_hub=True, repo_id=repo_id, include_backbone=include_backbone, **kwargs
                 )
-        if publishing_kwargs:
+        unknown = sorted(kwargs.keys() - inspect.signature(PushToHubMixin.push_to_hub).parameters.keys())
+        if unknown:
             raise ValueError(
-                f"{', '.join(sorted(publishing_kwargs))}: this needs the package modeling_dist, and the model was loaded as "
-                "remote code. Install the package, and load the model without `trust_remote_code`."
+                f"{', '.join(unknown)}: this needs the package modeling_dist, and the model was loaded as remote code. "
+                "Install the package, and load the model without `trust_remote_code`."
             )
         if not (self.saves_backbone if include_backbone is None else include_backbone):
             refuse_local_backbone(self.config.backbone)
         self._pushes_backbone = include_backbone
         try:
-            return super().push_to_hub(repo_id, max_shard_size=max_shard_size, tags=tags, **commit_kwargs)
+            return super().push_to_hub(repo_id, **kwargs)
         finally:
             self._pushes_backbone = None
 

@@ -45,22 +45,7 @@ def open_repository(
     api: HfApi, repo_id: str, private: bool | None = None, revision: str | None = None, create_pr: bool | None = None
 ) -> tuple[str, list[str]]:
     """
-    Create a model's repository and its branch `revision` if they do not exist.
-
-    Args:
-        api (`HfApi`):
-            The client.
-        repo_id (`str`):
-            `namespace/name`, or a name in the user's own namespace.
-        private (`bool`, *optional*):
-            Whether a new repository is private.
-        revision (`str`, *optional*):
-            Branch, or pull request (`refs/pr/…`), to commit to.
-        create_pr (`bool`, *optional*):
-            Whether the commit will become a new pull request.
-
-    Returns:
-        `tuple[str, list[str]]`: The full id, and the files in the repository.
+    Create a model's repository and its branch `revision` if they do not exist. Return its full id, and its files.
 
     Raises:
         ValueError: If both `revision` and `create_pr` are given, or `private=True` and the repository is public.
@@ -85,37 +70,13 @@ def commit_files(
     repo_id: str,
     files: dict[str, str | os.PathLike],
     present: Collection[str],
-    commit_message: str,
-    commit_description: str | None = None,
-    revision: str | None = None,
-    create_pr: bool | None = None,
     variant: str | None = None,
+    **commit_kwargs,
 ) -> CommitInfo:
     """
-    Add files to a repository in one commit, and delete the weights of an earlier one in another number of files.
-
-    Args:
-        api (`HfApi`), repo_id (`str`), revision (`str`, *optional*), create_pr (`bool`, *optional*):
-            As in [`open_repository`].
-        files (`dict[str, str]`):
-            The local files by their paths in the repository.
-        present (`Collection[str]`):
-            The files in the repository.
-        commit_message (`str`), commit_description (`str`, *optional*):
-            Title and description of the commit.
-        variant (`str`, *optional*):
-            Variant of the weights; those of other variants are kept.
-
-    Returns:
-        `CommitInfo`: The commit, or the last one if nothing has changed.
+    Commit local files, given by their paths in the repository, and delete the weights of an earlier commit in another number
+    of files. Return the commit, or the last one if nothing has changed.
     """
     operations = [CommitOperationAdd(name, os.fspath(path)) for name, path in files.items()]
     operations += [CommitOperationDelete(name) for name in stale_weights(present, files, variant)]
-    return api.create_commit(
-        repo_id,
-        operations,
-        commit_message=commit_message,
-        commit_description=commit_description,
-        revision=revision,
-        create_pr=create_pr,
-    )
+    return api.create_commit(repo_id, operations, **commit_kwargs)
