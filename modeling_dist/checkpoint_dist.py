@@ -18,6 +18,9 @@ from transformers.utils import (
 from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_files
 
 
+# Options of a download that apply to every repository.
+DOWNLOAD_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "token")
+
 # The module of a DiST model that is its backbone.
 BACKBONE_MODULE = "spatial_encoder"
 
@@ -50,7 +53,7 @@ def read_checkpoint(
         variant, use_safetensors:
             As in `PreTrainedModel.from_pretrained`.
         download_kwargs:
-            `revision`, `subfolder`, `cache_dir`, `force_download`, `local_files_only`, `proxies`, `token`.
+            `revision`, `subfolder`, and those of `DOWNLOAD_OPTIONS`.
 
     Returns:
         `tuple[dict[str, torch.Tensor], str | None]`: The tensors, memory-mapped from the files, and the commit that they

@@ -29,6 +29,7 @@ from transformers.utils import (
 
 from .checkpoint_dist import (
     BACKBONE_MODULE,
+    DOWNLOAD_OPTIONS,
     Backbone,
     add_variant,
     fingerprint_weights,
@@ -153,12 +154,7 @@ class FrozenBackboneModel(PreTrainedModel):
         *,
         dtype: str | torch.dtype | None = None,
         attn_implementation: str | None = None,
-        revision: str | None = None,
-        token: str | bool | None = None,
-        cache_dir: str | os.PathLike | None = None,
-        local_files_only: bool = False,
-        force_download: bool = False,
-        **config_kwargs,
+        **kwargs,
     ):
         """
         Make a model to train: CLIP's weights in the frozen backbone, new weights everywhere else.
@@ -166,25 +162,21 @@ class FrozenBackboneModel(PreTrainedModel):
         Args:
             backbone (`str` or `os.PathLike`):
                 Hub id or local folder of a CLIP model or of its vision encoder.
-            dtype, attn_implementation, revision, token, cache_dir, local_files_only, force_download:
+            dtype, attn_implementation:
                 As in `from_pretrained`; `dtype` defaults to float32.
-            config_kwargs:
-                Values of the configuration. `projection_dim` defaults to CLIP's own.
+            kwargs:
+                `revision`, `token`, `cache_dir`, `local_files_only`, `force_download`, `proxies` for loading the backbone, and
+                values of the configuration. `projection_dim` defaults to CLIP's own.
 
         Raises:
             OSError: If the backbone cannot be found or read.
             ValueError: If the backbone's checkpoint is incomplete, or a value is not allowed.
         """
-        download_kwargs = {
-            "revision": revision,
-            "token": token,
-            "cache_dir": cache_dir,
-            "local_files_only": local_files_only,
-            "force_download": force_download,
-        }
+        names = ("revision", *DOWNLOAD_OPTIONS)
+        download_kwargs = {name: kwargs.pop(name) for name in names if name in kwargs}
         set_here = {"vision_config", "backbone", "backbone_revision", "backbone_fingerprint"}
         allowed = {field.name for field in dataclasses.fields(cls.config_class)} - set_here | {"num_labels"}
-        unknown = sorted(set(config_kwargs) - allowed)
+        unknown = sorted(kwargs.keys() - allowed)
         if unknown:
             raise ValueError(
                 f"`from_backbone` takes no {', '.join(unknown)}. The values of {cls.config_class.__name__} that it takes are "
@@ -192,8 +184,8 @@ class FrozenBackboneModel(PreTrainedModel):
             )
         backbone = Backbone.read(backbone, **download_kwargs)
         vision_config = backbone.read_vision_config(**download_kwargs)
-        config_kwargs.setdefault("projection_dim", vision_config.projection_dim)
-        config = cls.config_class(vision_config=vision_config, backbone=backbone.name_or_path, **config_kwargs)
+        kwargs.setdefault("projection_dim", vision_config.projection_dim)
+        config = cls.config_class(vision_config=vision_config, backbone=backbone.name_or_path, **kwargs)
         weights = backbone.vision_weights(config.vision_config)
         options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
         dtype = torch.float32 if dtype in (None, "auto") else dtype
@@ -248,8 +240,7 @@ class FrozenBackboneModel(PreTrainedModel):
             raise ValueError("`state_dict` needs `pretrained_model_name_or_path=None`; give one of the two.")
 
         path = os.fspath(pretrained_model_name_or_path)
-        shared_names = ("cache_dir", "force_download", "local_files_only", "proxies", "token")
-        shared_kwargs = {name: kwargs[name] for name in shared_names if name in kwargs}
+        shared_kwargs = {name: kwargs[name] for name in DOWNLOAD_OPTIONS if name in kwargs}
         own_kwargs = {name: kwargs[name] for name in ("revision", "subfolder") if name in kwargs} | shared_kwargs
         if not isinstance(config, PreTrainedConfig):
             # These are options of loading, although the configuration has attributes of the same names.

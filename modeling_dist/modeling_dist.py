@@ -22,6 +22,7 @@ from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs, logging
 from transformers.utils.generic import can_return_tuple
 
+from .checkpoint_dist import DOWNLOAD_OPTIONS
 from .configuration_dist import DiSTConfig
 from .frozen_backbone_dist import FrozenBackboneModel
 from .text_head_dist import DiSTTextClassifier, TextHeadMixin, no_autocast
@@ -680,7 +681,7 @@ class DiSTForVideoClassification(TextHeadMixin, DiSTPreTrainedModel):
         """
         model = super().from_backbone(backbone, **kwargs)
         if class_names is not None:
-            names = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+            names = ("revision", *DOWNLOAD_OPTIONS)
             model.set_class_names(class_names, **{name: kwargs[name] for name in names if name in kwargs})
         elif model.config.head_type == "text":
             logger.warning("The text head has no class names yet, so its logits mean nothing. Call `set_class_names`.")
