@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and the two repositories that make a model."""
+"""What a checkpoint holds, and loading a model from two repositories."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def assert_same_state(actual, expected):
 
 
 def lay_out_as_hub_cache(cache, repository, commit, source):
-    """A repository as the Hub's client leaves it in its cache, with `main` at that commit."""
+    """Lay out a repository as the Hub's client does in its cache, with `main` at that commit."""
     root = cache / f"models--{repository.replace('/', '--')}"
     shutil.copytree(source, root / "snapshots" / commit, dirs_exist_ok=True)
     (root / "refs").mkdir(exist_ok=True)
@@ -131,7 +131,7 @@ def test_backbone_can_be_included(tiny_dist, tmp_path):
     model = DiSTForVideoClassification.from_pretrained(tiny_dist)
     model.save_pretrained(tmp_path, include_backbone=True)
     assert saved_names(tmp_path) == set(model.state_dict())
-    # It stays included, though its folder is there: who has it from here may have it from nowhere else.
+    # It stays included although its folder exists: whoever loads this checkpoint may not have the backbone otherwise.
     DiSTForVideoClassification.from_pretrained(tmp_path).save_pretrained(tmp_path / "again")
     assert saved_names(tmp_path / "again") == set(model.state_dict())
     edit_config(tmp_path, backbone="/nowhere")
@@ -156,8 +156,8 @@ def test_backbone_is_not_overwritten(tiny_clip, tmp_path):
     assert_same_state(CLIPVisionModel.from_pretrained(clip), CLIPVisionModel.from_pretrained(tiny_clip))
 
 
-def test_backbone_that_can_be_had_nowhere_else_is_included(tmp_path):
-    """Random weights, though the configuration names CLIP's repository."""
+def test_backbone_that_is_in_no_repository_is_included(tmp_path):
+    """The weights are random, although the configuration names CLIP's repository."""
     vision_config = {"num_hidden_layers": 1, "hidden_size": 64, "num_attention_heads": 1, "image_size": 32}
     model = DiSTModel(DiSTConfig(vision_config=vision_config, num_frames=2))
     model.save_pretrained(tmp_path)
@@ -183,7 +183,7 @@ def test_fine_tuned_backbone_is_included_and_stays_so(tiny_dist, tmp_path):
     assert_same_state(reloaded, model)
     reloaded.save_pretrained(tmp_path / "second")
     assert_same_state(DiSTForVideoClassification.from_pretrained(tmp_path / "second"), model)
-    # CLIP's text encoder still comes from where the backbone came from.
+    # CLIP's text encoder still comes from the backbone's repository.
     reloaded.set_class_names(["a", "b"])
 
 
@@ -197,7 +197,7 @@ def test_unfrozen_backbone_is_included(tiny_dist, tmp_path):
     assert all(p.requires_grad for p in reloaded.dist.spatial_encoder.encoder.parameters())
 
 
-def test_saving_does_not_touch_what_requires_gradients(tiny_dist, tmp_path):
+def test_saving_does_not_change_what_requires_gradients(tiny_dist, tmp_path):
     model = DiSTForVideoClassification.from_pretrained(tiny_dist)
     model.dist.temporal_stem.requires_grad_(False)
     model.save_pretrained(tmp_path)
@@ -231,7 +231,7 @@ def test_failed_save_leaves_the_folder_as_it_was(copy_of_dist, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         model.save_pretrained(copy_of_dist)
     with torch.no_grad():
-        model.dist.spatial_encoder.pre_layrnorm.weight.add_(1)  # whose save would drop the fingerprint
+        model.dist.spatial_encoder.pre_layrnorm.weight.add_(1)  # saving this would drop the fingerprint
     with pytest.raises(OSError, match="No space left"):
         model.save_pretrained(copy_of_dist)
     assert model.config.backbone_fingerprint == fingerprint
@@ -360,7 +360,7 @@ def test_attention_implementation_reaches_both_parts(tiny_dist):
 
 
 def test_subfolder_and_cache(tiny_dist, tiny_clip, tmp_path):
-    """From the Hub's cache, both repositories, without a network; the model in a subfolder."""
+    """Both repositories are in the Hub's cache, the model in a subfolder, and there is no network."""
     source = tmp_path / "source"
     shutil.copytree(tiny_dist, source / "models" / "k400")
     edit_config(source / "models" / "k400", backbone="org/tiny-clip", backbone_revision="b" * 40)
@@ -428,7 +428,7 @@ from transformers.utils.logging import disable_progress_bar
 from modeling_dist import DiSTModel
 
 disable_progress_bar()
-with torch.no_grad():  # what a first forward pass allocates once and for all is no matter of loading
+with torch.no_grad():  # the first forward pass of a process allocates memory that loading does not need
     CLIPVisionModel(CLIPVisionConfig(num_hidden_layers=1, image_size=32))(torch.zeros(1, 3, 32, 32))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
@@ -443,7 +443,7 @@ def test_loading_takes_little_more_memory_than_the_model(tmp_path):
     sizes = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 6, "num_attention_heads": 16}
     clip = make_tiny_clip(tmp_path / "clip", **sizes)
     model = DiSTModel.from_backbone(clip, integration_dim=384, temporal_dim=96)
-    assert model.get_memory_footprint() > 300e6  # large against what an allocator keeps
+    assert model.get_memory_footprint() > 300e6  # large compared with what an allocator keeps
     model.save_pretrained(tmp_path / "dist")
     result = subprocess.run(
         [sys.executable, "-c", MEASURE_LOADING, str(tmp_path / "dist")],
@@ -645,7 +645,7 @@ def test_class_name_of_too_many_tokens_is_named(tiny_dist):
         DiSTForVideoClassification.from_pretrained(tiny_dist).set_class_names(["a", "x" * 80])
 
 
-# The tools that people use
+# Other tools
 
 
 def test_trainer_saves_and_resumes_without_a_warning(tiny_dist, tmp_path, log):

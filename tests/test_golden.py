@@ -1,4 +1,4 @@
-"""The figures of the authors' implementation on random weights: fixtures/golden_tiny."""
+"""The outputs of the authors' implementation with random weights: fixtures/golden_tiny."""
 
 import json
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_embeddings_logits_and_loss_equal_the_authors(golden, model):
 
 
 def test_zero_shot_logits_equal_the_authors(golden, model):
-    """Half of DiST's logits, half of CLIP's own for the frames."""
+    """Half of the logits are DiST's, half CLIP's own for the frames."""
     inputs, expected, checkpoint = golden
     logits = model(inputs["video"].transpose(1, 2)).logits
     text_embeds = torch.nn.functional.normalize(expected["text_embeds"], dim=-1)
@@ -175,7 +175,7 @@ def test_text_tower_gives_the_authors_class_embeddings(golden, config):
 
 
 def test_reference_equals_the_authors(golden, config):
-    """The oracle of the other tests is checked against the same figures."""
+    """The oracle of other tests is checked against the same outputs."""
     inputs, expected, checkpoint = golden
     reference = ReferenceDiST(config)
     own = {name.removeprefix(PREFIX): tensor for name, tensor in checkpoint.items()}

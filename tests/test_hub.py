@@ -1,4 +1,4 @@
-"""The loopback Hub that other tests stand on, seen through the real client."""
+"""The loopback Hub that other tests use, as the real client sees it."""
 
 import hashlib
 import urllib.error
@@ -10,7 +10,7 @@ from hub_server import HubClient, LoopbackHub
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A Hub, and a client of it."""
+    """A Hub and a client."""
     with LoopbackHub() as hub, HubClient(hub, tmp_path_factory.mktemp("client")) as client:
         hub.add_user("me", token="secret", organizations=["org"])
         hub.add_user("other", token="others")
@@ -144,7 +144,7 @@ def test_faults_leave_no_half_made_commit(server):
     hub.add_files("org/faults", {"old.txt": b"old"})
     code = """
 import sys, time
-time.sleep = lambda seconds: None  # the client waits before it tries again
+time.sleep = lambda seconds: None  # the client waits before it retries
 try:
     api.create_commit(
         "org/faults",
@@ -168,7 +168,7 @@ except Exception as error:
         hub.heal()
     hub.fail("PUT /lfs/upload", status=500)
     hub.fail("PUT /lfs/upload", drop="request")
-    assert run(client, code) == ""  # the client has tried again
+    assert run(client, code) == ""  # the client has retried
     assert hub.files("org/faults") == {"old.txt": b"old", "a.bin": b"a" * 10000, "b.txt": b"b"}
 
 
@@ -196,7 +196,7 @@ import pathlib, time
 time.sleep = lambda seconds: None
 try:
     path = hf_hub_download("org/broken-off", "model.safetensors")
-except Exception:  # clients of version 1 leave trying again to their users
+except Exception:  # clients of version 1 do not retry
     path = hf_hub_download("org/broken-off", "model.safetensors")
 print(len(pathlib.Path(path).read_bytes()))
 """
@@ -240,7 +240,7 @@ except errors.RepositoryNotFoundError:
 
 
 def test_datasets_are_pushed_and_loaded(server):
-    pytest.importorskip("datasets", minversion="5.0")  # older ones upload in a way that this Hub does not know
+    pytest.importorskip("datasets", minversion="5.0")  # older ones upload in a way that this Hub does not support
     hub, client = server
     code = """
 import datasets

@@ -41,7 +41,7 @@ def random_videos(config: DiSTConfig, batch_size: int = 2, height: int = 16, wid
 
 
 def shake(model: torch.nn.Module) -> torch.nn.Module:
-    """Moves every parameter, so that zeros and ones hide nothing."""
+    """Change every parameter, so that zeros and ones do not hide mistakes."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -126,7 +126,7 @@ def test_wrong_shape_with_views_is_named_as_it_came():
 
 
 def test_trainable_parameters_in_the_frozen_encoder_are_refused():
-    """As adapters in it would be: they would get no gradient."""
+    """Adapters in it, for example, would get no gradient."""
     model = DiSTModel(tiny_config()).train()
     model.spatial_encoder.encoder.layers[0].mlp.fc1.weight.requires_grad_(True)
     with pytest.raises(ValueError, match="unfreeze_backbone"):
@@ -180,7 +180,7 @@ def test_freezing_and_unfreezing_switch_gradient_mode_and_counts():
 
 
 def test_nothing_of_the_frozen_encoder_is_kept_for_backward_but_its_features():
-    config = tiny_config(vision_config={"hidden_size": 48})  # a width that nothing else has
+    config = tiny_config(vision_config={"hidden_size": 48})  # a width that no other tensor has
     model = DiSTModel(config).train()
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(
@@ -475,7 +475,7 @@ def test_initialization_reaches_every_parameter_and_buffer(head_type):
 
 @pytest.mark.parametrize("model_class", [DiSTModel, DiSTForVideoClassification])
 def test_initialization_from_the_meta_device_equals_the_ordinary_one(model_class):
-    """What CLIP's own rules give in particular, which the base class does not reach from outside of transformers."""
+    """In particular by CLIP's own rules, which the base class does not apply in a class outside of transformers."""
     config = tiny_config(vision_config={"hidden_size": 128, "intermediate_size": 512})
     ordinary = model_class(config)
     from_meta = model_class.from_pretrained(None, config=config, state_dict={})
@@ -595,7 +595,7 @@ def test_auto_class_makes_the_model_from_its_configuration():
 
 
 def test_paper_sizes():
-    """The paper: 26.1 M tunable parameters with 4 pooling layers, 19 M with 2."""
+    """The paper has 26.1 M tunable parameters with 4 pooling layers, 19 M with 2."""
     for num_pooling_layers, expected in ((4, 26.1e6), (2, 19.0e6)):
         with torch.device("meta"):
             model = DiSTModel(DiSTConfig(num_pooling_layers=num_pooling_layers))

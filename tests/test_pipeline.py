@@ -1,4 +1,4 @@
-"""The stock pipeline of transformers, with this package and with its code in the repository."""
+"""The stock pipeline of transformers, with this package and with remote code."""
 
 import json
 import os
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def run_python(code, folder, **environment):
-    """A new process, outside of the repository."""
+    """Run code in a new process, outside of this repository."""
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env={**inherited, **environment}, capture_output=True, text=True
@@ -135,7 +135,7 @@ model.save_pretrained(saved + "-without-pipeline")
 
 
 def test_remote_code_is_saved_again_whole(standalone, video, tmp_path):
-    """Each generation in a process that has neither the package nor the folder before it."""
+    """Each generation is loaded in a process without the package, when the folder before it no longer exists."""
     shutil.copytree(standalone, tmp_path / "0")
     results = []
     for generation in range(3):
@@ -152,8 +152,8 @@ def test_remote_code_is_saved_again_whole(standalone, video, tmp_path):
     assert {*CODE_FILES, *PIPELINE_FILES} < set(os.listdir(tmp_path / "3"))
 
 
-def test_code_files_are_what_the_library_copies_and_nothing_else(standalone):
-    """A process that runs the code has the files that the four classes import, directly or not."""
+def test_code_files_are_those_that_the_library_needs_and_no_others(standalone):
+    """They are the files that the classes import, directly or indirectly."""
     needed = set()
     for reference in (*AUTO_MAP.values(), "zero_shot_pipeline_dist.ZeroShotVideoClassificationPipeline"):
         file = standalone / f"{reference.split('.')[0]}.py"
@@ -163,7 +163,7 @@ def test_code_files_are_what_the_library_copies_and_nothing_else(standalone):
 
 
 def test_registering_for_the_auto_classes_saves_the_code(tiny_dist, video, tmp_path):
-    """The library's own way, which takes one model class along."""
+    """This is the library's own way, which covers one model class."""
     saved = tmp_path / "saved"
     save = f"""
 from modeling_dist import DiSTConfig, DiSTForVideoClassification, DiSTVideoProcessor

@@ -1,4 +1,4 @@
-"""Publishing on the Hub and loading from there, by the real client against the loopback Hub."""
+"""Publishing on the Hub and loading from it, with the real client and the loopback Hub."""
 
 import json
 import os
@@ -40,7 +40,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, tiny_clip):
-    """A Hub that has a CLIP, whose main has moved on since, and a client of it."""
+    """A Hub with a CLIP, and a client."""
     with LoopbackHub() as hub, HubClient(hub, tmp_path_factory.mktemp("client")) as client:
         hub.add_user("me", token="secret", organizations=["org"])
         hub.add_user("other", token="others")
@@ -50,14 +50,14 @@ def server(tmp_path_factory, tiny_clip):
 
 @pytest.fixture(scope="module")
 def moved_clip(server, tmp_path_factory):
-    """The commit that main of CLIP's repository has moved on to, with other weights."""
+    """Move the main branch of CLIP's repository on to other weights, and return the commit."""
     hub, _ = server
     return hub.add_folder("org/tiny-clip", make_tiny_clip(tmp_path_factory.mktemp("moved"), seed=1))
 
 
 @pytest.fixture
 def published(server, tiny_dist, tmp_path):
-    """A folder whose configuration names CLIP's repository."""
+    """The folder of a model whose configuration names CLIP's repository."""
     hub, _ = server
     folder = shutil.copytree(tiny_dist, tmp_path / "named")
     edit_config(folder, backbone="org/tiny-clip", backbone_revision=hub.clip_commit)
@@ -76,7 +76,7 @@ def run(client, code, *argv, token="secret", with_package=True, **kwargs):
 
 
 def refused(client, code, *argv, token="secret", **kwargs):
-    """What a process that has to fail says."""
+    """Run a process that has to fail, and return its error output."""
     result = client.run(code, *argv, token=token, path=[ROOT], **kwargs)
     assert result.returncode == 1, result.stdout
     return result.stderr
@@ -88,7 +88,7 @@ def uploads_of(hub, call):
     return hub.uploads[before:]
 
 
-# The way from a trained model to somebody else's machine
+# From a trained model to another machine
 
 TRAINED = """
 import sys, torch
@@ -139,7 +139,7 @@ def test_from_a_trained_model_to_an_empty_machine(server, video, tmp_path, reque
     before = len(hub.uploads)
     commit, num_bytes = run(client, TRAINED, video, tmp_path / "logits").split()
 
-    # One commit, and nothing has been sent but what is tunable and the small files; nothing at all the second time.
+    # One commit, with the tunable weights and the small files; nothing is sent the second time.
     assert [made.oid for made in hub.commits("org/dist-tiny")][0] == commit
     assert [made.title for made in hub.commits("org/dist-tiny")] == ["A tiny DiST", "initial commit"]
     uploads = hub.uploads[before:]
@@ -202,7 +202,7 @@ except ValueError as error:
     assert "is public" in lines[3] and "Give one of them" in lines[4]
     assert len(hub.commits("org/pushed", "dev")) == 3
 
-    # Somebody without the right to write proposes; the weights are there already.
+    # Somebody without write access proposes a change; the repository has the weights already.
     code = 'print(model.push_to_hub("org/pushed", create_pr=True, commit_message="Better").pr_revision)'
     uploads = uploads_of(hub, lambda: run(client, PUSHED + code, published, token="others"))
     assert set(hub.files("org/pushed", "refs/pr/1")) == FILES
@@ -211,7 +211,7 @@ except ValueError as error:
 
 
 def test_processor_of_the_model_is_published(server, published):
-    """Given, or in the repository, or where the model came from, or made for the configuration's sizes."""
+    """It is given, or in the repository, or where the model came from, or made for the sizes in the configuration."""
     hub, client = server
     processor = DiSTVideoProcessor(num_frames=8, size=40, crop_size=32, num_clips=3)
     processor.save_pretrained(published)
@@ -231,7 +231,7 @@ model.push_to_hub("org/made")
         assert settings["auto_map"] == {"AutoVideoProcessor": AUTO_MAP["AutoVideoProcessor"]}
         sizes[name] = (settings["size"]["shortest_edge"], settings["num_clips"], settings["num_frames"])
     assert sizes == {"its-own": (40, 3, 8), "given": (36, 1, 8), "there": (36, 1, 8), "made": (32, 1, 8)}
-    assert b"rendered by modeling_dist" in hub.files("org/there")["README.md"]  # in place of the library's
+    assert b"rendered by modeling_dist" in hub.files("org/there")["README.md"]  # replaces the library's
 
 
 def test_processor_for_another_number_of_frames_is_refused(published):
@@ -243,7 +243,7 @@ def test_processor_for_another_number_of_frames_is_refused(published):
         publish(published, "org/name", dry_run=True)
 
 
-def test_trainer_and_pipeline_push_as_ever(server, published):
+def test_trainer_and_pipeline_push_too(server, published):
     hub, client = server
     code = """
 from transformers import Trainer, TrainingArguments, pipeline
@@ -343,7 +343,7 @@ def test_backbone_in_a_folder_is_not_published_by_its_path(server, tiny_dist, ti
     assert error.startswith("ValueError: The backbone is a folder") and "--include_backbone" in error
     error = refused(client, PUBLISH, *arguments, "--backbone", tiny_clip)
     assert "must be the id of a repository" in error
-    error = refused(client, PUBLISH, *arguments, "--backbone", "org/tiny-clip")  # whose main holds others by now
+    error = refused(client, PUBLISH, *arguments, "--backbone", "org/tiny-clip")  # whose main branch holds others now
     assert "does not hold the weights" in error and "Traceback" not in error
     error = refused(client, PUBLISH, *arguments, "--backbone", "org/no-clip")
     assert "Repository Not Found" in error and "Traceback" not in error
@@ -376,7 +376,7 @@ def test_included_backbone_needs_no_other_repository(server, tiny_dist, tiny_cli
     expected = DiSTForVideoClassification.from_pretrained(tiny_dist).state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in reloaded.state_dict().items())
 
-    # Its repository turns up later: the weights are compared, and need not be published any more.
+    # When its repository is known, the weights are compared and no longer published.
     hub.add_folder("org/same-clip", tiny_clip)
     run(client, PUBLISH, "--model", tmp_path, "--repo_id", "org/whole", "--backbone", "org/same-clip")
     names = load(hub.files("org/whole")["model.safetensors"])
@@ -385,7 +385,7 @@ def test_included_backbone_needs_no_other_repository(server, tiny_dist, tiny_cli
 
 
 def test_backbone_that_cannot_be_reached_is_taken_at_its_word(tiny_dist, tmp_path, log):
-    """These tests are offline: nothing can be reached, and a dry run does not need it."""
+    """These tests are offline, and a dry run does not need the repository."""
     files = publish(tiny_dist, "org/name", backbone="org/tiny-clip", dry_run=True)
     assert set(files) == FILES
     assert "could not be reached" in log.text
@@ -401,7 +401,7 @@ def test_backbone_that_cannot_be_reached_is_taken_at_its_word(tiny_dist, tmp_pat
 def test_backbone_is_checked_at_the_pinned_commit(server, published, tiny_clip, tmp_path):
     hub, client = server
     first = hub.add_folder("org/pinned-clip", tiny_clip)
-    hub.add_folder("org/pinned-clip", make_tiny_clip(tmp_path / "other", seed=2))  # main has moved on
+    hub.add_folder("org/pinned-clip", make_tiny_clip(tmp_path / "other", seed=2))  # the main branch has moved on
     code = """
 model.push_to_hub("org/pinned", backbone="org/pinned-clip", backbone_revision=sys.argv[2])
 """
@@ -412,7 +412,7 @@ model.push_to_hub("org/pinned", backbone="org/pinned-clip", backbone_revision=sy
     run(client, "import sys\n" + PUSHED + code, published, first)
     config = json.loads(hub.files("org/pinned")["config.json"])
     assert (config["backbone"], config["backbone_revision"]) == ("org/pinned-clip", first)
-    # What the configuration names needs no more than its name.
+    # The revision in the configuration is used without giving it.
     edit_config(published, backbone="org/pinned-clip", backbone_revision=first)
     run(client, PUBLISH, *arguments)
     assert json.loads(hub.files("org/pinned")["config.json"])["backbone_revision"] == first
@@ -460,13 +460,13 @@ def test_interrupted_push_is_simply_run_again(server, published):
         ), pattern
         assert hub.files("org/interrupted") == {"old.txt": b"old"}, pattern
         assert {path.name: path.read_bytes() for path in published.iterdir()} == before
-    # The last ones had sent the weights already.
+    # The last attempts had sent the weights already.
     uploads = uploads_of(hub, lambda: run(client, push, published))
     assert set(hub.files("org/interrupted")) == {*FILES, "old.txt"}
     assert [upload.via for upload in uploads].count("lfs") == 0
     assert len(hub.commits("org/interrupted")) == 3
 
-    # The commit was made, and only its answer was lost.
+    # The commit was made, and only the answer to it was lost.
     hub.fail("/commit/", drop="lost")
     error = refused(client, push.replace("org/interrupted", "org/lost"), published)
     assert "either all of this commit or nothing" in error
@@ -476,7 +476,7 @@ def test_interrupted_push_is_simply_run_again(server, published):
 
 def test_full_disk_leaves_folder_and_repository_as_they_were(server, published, tmp_path):
     hub, client = server
-    (published / "metrics.json").write_text(json.dumps(METRICS))  # of the weights that are about to be replaced
+    (published / "metrics.json").write_text(json.dumps(METRICS))  # of weights that are replaced below
     before = {path.name: path.read_bytes() for path in published.iterdir()}
     full = """
 import resource
@@ -541,7 +541,7 @@ SETTINGS = {
 }
 
 
-def test_example_publishes_a_folder_with_its_card(server, published):
+def test_command_publishes_a_folder_with_its_card(server, published):
     hub, client = server
     (published / "metrics.json").write_text(json.dumps(METRICS))
     (published / "training_settings.json").write_text(json.dumps(SETTINGS))
@@ -609,7 +609,7 @@ def test_card_that_somebody_has_written_is_kept(server, published):
 
 
 def test_authors_figures_reach_the_hub(server, published, tmp_path):
-    """From a file, or by the name of the paper's checkpoint, beside what was measured."""
+    """They come from a file or from the paper's table, and stand beside measured ones."""
     hub, client = server
     (tmp_path / "theirs.json").write_text(json.dumps({"top1": 0.777, "protocol": {"dataset": "ssv2"}}))
     (published / "metrics.json").write_text(json.dumps(METRICS))
@@ -649,7 +649,7 @@ def test_papers_checkpoint_is_published_by_its_name(tiny_clip, tmp_path, monkeyp
         publish(tmp_path, "org/name", **{**options, "paper_checkpoint": "dist"})
 
 
-# What the card's metadata may say of datasets
+# Datasets in the card's metadata
 
 
 def test_dataset_in_a_folder_is_no_id_of_the_hub(server, published):
@@ -666,7 +666,7 @@ def test_dataset_in_a_folder_is_no_id_of_the_hub(server, published):
 
 
 def test_snippets_of_the_card_run(server, published, video):
-    """Each as it stands, and both ways to other classes score alike."""
+    """Each runs as it is, and both ways to other classes give the same scores."""
     hub, client = server
     run(client, PUSHED + 'model.push_to_hub("org/snippets")', published)
     text = hub.files("org/snippets")["README.md"].decode()

@@ -1,4 +1,4 @@
-"""Classes named in words: prompt templates, CLIP's own frame logits, and the pipeline for them."""
+"""Classes named in words: prompt templates, CLIP's own frame logits, and the pipeline."""
 
 import functools
 import json
@@ -59,7 +59,7 @@ def pixel_values():
 
 
 def clip_frame_logits(clip_folder, model, pixel_values):
-    """CLIP's own logits, by transformers' CLIP from its repository."""
+    """Compute CLIP's own logits with transformers' CLIP from its repository."""
     clip = CLIPVisionModelWithProjection.from_pretrained(clip_folder)
     frames = pixel_values[:, :: model.config.spatial_frame_stride]
     with torch.no_grad():
@@ -74,7 +74,7 @@ def clip_frame_logits(clip_folder, model, pixel_values):
 
 @pytest.fixture(scope="module")
 def golden():
-    """The authors' model, their inputs and their figures."""
+    """The authors' model with random weights, an input and the outputs of their implementation."""
     sizes = json.loads((GOLDEN / "config.json").read_text())
     checkpoint = torch.load(GOLDEN / "official_checkpoint.pyth", weights_only=True)["model_state"]
     expected = load_file(GOLDEN / "expected.safetensors")
@@ -130,7 +130,7 @@ def test_clips_last_layers_run_even_if_the_branch_reads_none_of_them(tiny_clip, 
 
 
 def test_by_default_clips_last_layers_do_not_run(tiny_clip, pixel_values):
-    """What nobody asks for costs nothing."""
+    """They would cost time that nobody asked for."""
     model = DiSTForVideoClassification.from_backbone(
         tiny_clip, class_names=LABELS, selected_layers=[0, 1], **tiny_config_kwargs()
     )
@@ -189,7 +189,7 @@ def test_weight_and_projection_survive_disk(model, tmp_path, pixel_values, log):
     assert torch.equal(reloaded.classifier.visual_projection, model.classifier.visual_projection)
     with torch.no_grad():
         assert_close(reloaded(pixel_values).logits, model(pixel_values).logits)
-    # The frozen backbone is still not part of it.
+    # The frozen backbone is still not saved.
     assert not [name for name in load_file(tmp_path / "model.safetensors") if "spatial_encoder" in name]
 
 
@@ -318,7 +318,7 @@ def test_templates_beside_given_embeddings_are_refused(model):
 
 
 def test_repository_without_a_tokenizer_is_named(tiny_clip, tmp_path, pixel_values):
-    """The library gives a tokenizer without words for it, which would make all classes the same."""
+    """The library makes a tokenizer without words for it, to which all classes would be the same."""
     for name in ("config.json", "model.safetensors"):
         shutil.copy(Path(tiny_clip) / name, tmp_path)
     model = DiSTForVideoClassification.from_backbone(tmp_path, **tiny_config_kwargs())
@@ -331,7 +331,7 @@ def test_repository_without_a_tokenizer_is_named(tiny_clip, tmp_path, pixel_valu
 
 @pytest.fixture
 def bare_tokenizer(tiny_clip, tmp_path):
-    """A folder of OpenAI's two files alone, which the auto class does not take for a tokenizer."""
+    """A folder with only OpenAI's two files, which the auto class does not recognize as a tokenizer."""
     vocabulary = json.loads((Path(tiny_clip) / "tokenizer.json").read_text())["model"]
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "vocab.json").write_text(json.dumps(vocabulary["vocab"]))
@@ -367,7 +367,7 @@ def test_pipeline_gives_the_models_probabilities_of_any_labels(tiny_dist, video)
         scores, indices = model(**inputs).logits[0].softmax(-1).sort(descending=True)
     assert [p["label"] for p in predictions] == [LABELS[index] for index in indices]
     assert [p["score"] for p in predictions] == pytest.approx(scores.tolist(), rel=1e-4)
-    # The model's own classes are still what they were.
+    # The model's own classes are unchanged.
     assert classifier.model.config.id2label == {0: "abseiling", 1: "air drumming", 2: "archery"}
 
 
@@ -381,7 +381,7 @@ def test_pipeline_options_reach_the_model(tiny_dist, video):
     predictions = classifier(video, hypothesis_template=["a video of {}.", "{}!"], zero_shot_weight=0, top_k=1)
     assert len(predictions) == 1
     assert predictions[0]["score"] == pytest.approx(expected, rel=1e-4)
-    # Nothing of one call stays for the next.
+    # The options of one call do not affect the next.
     assert len(classifier(video)) == 3
     assert classifier(video, candidate_labels=["x", "y"])[0]["label"] in ("x", "y")
 
@@ -426,7 +426,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 def test_pipeline_takes_a_url(tiny_dist, video, monkeypatch):
     classifier = pipeline(TASK, model=tiny_dist, candidate_labels=LABELS)
-    expected = classifier(video)  # all that is not the video is loaded by now
+    expected = classifier(video)  # now everything but the video is loaded
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=os.path.dirname(video)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -494,7 +494,7 @@ def test_pipeline_in_bfloat16_and_on_arrays(tiny_dist):
 
 
 def test_pipeline_with_a_text_encoder_of_its_own(tiny_dist, tiny_clip, video, tmp_path):
-    """For a model that holds its backbone and names none."""
+    """A model that holds its backbone and names none needs it."""
     model = DiSTForVideoClassification.from_pretrained(tiny_dist)
     expected = pipeline(TASK, model=tiny_dist)(video, candidate_labels=LABELS)
     model.load_visual_projection()
@@ -583,7 +583,7 @@ def test_code_of_a_linear_head_offers_no_zero_shot_pipeline(standalone, tiny_cli
 
 def test_exported_folder_works_with_the_package_too(standalone, video, tmp_path):
     folder = shutil.copytree(standalone, tmp_path / "copy")
-    classifier = pipeline(TASK, model=str(folder))  # which runs the package's code, so that none has to be trusted
+    classifier = pipeline(TASK, model=str(folder))  # runs the package's code, so none has to be trusted
     assert type(classifier) is ZeroShotVideoClassificationPipeline
     assert type(classifier.model) is DiSTForVideoClassification
     assert len(classifier(video, candidate_labels=LABELS)) == 3
