@@ -419,7 +419,7 @@ class FrozenBackboneModel(PreTrainedModel):
                 if self.publisher is None:
                     return self.push_to_hub(repo_id, **kwargs, **publishing_kwargs)
                 # Metrics that lie in the folder are of what was there before.
-                defaults = {"metrics": {}, "training_settings": {}, "origin": self.name_or_path}
+                defaults = {"metrics": {}, "training_settings": {}, "name_or_path": self.name_or_path}
                 variant = kwargs.get("variant")
                 return self.publisher(save_directory, repo_id, variant=variant, **defaults | publishing_kwargs)
 

@@ -75,7 +75,7 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
             raise ValueError(f"The {TASK} pipeline needs a `video_processor`.")
         # The base class makes batches with an image processor, and saves it.
         self.image_processor = self.video_processor
-        self._text_source = (text_model, tokenizer)
+        self._text_encoder_options = (text_model, tokenizer)
         self._download_kwargs = dict(download_kwargs or {})
         if local_files_only is not None:
             self._download_kwargs.setdefault("local_files_only", local_files_only)
@@ -157,7 +157,9 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         key = (candidate_labels, hypothesis_template)
         if self._embedded[0] != key:
             if self._text_encoder is None:
-                text_model, tokenizer = self.model.load_text_encoder(*self._text_source, **self._download_kwargs)
+                text_model, tokenizer = self.model.load_text_encoder(
+                    *self._text_encoder_options, **self._download_kwargs
+                )
                 self._text_encoder = (text_model.to(self.device), tokenizer)
             embeds = self.model.embed_class_names(candidate_labels, *self._text_encoder, hypothesis_template)
             self._embedded = (key, embeds)

@@ -118,7 +118,7 @@ def publish(
     commit_message: str | None = None,
     commit_description: str | None = None,
     variant: str | None = None,
-    origin: str | None = None,
+    name_or_path: str | None = None,
     dry_run: bool = False,
 ) -> CommitInfo | dict[str, int]:
     """
@@ -135,7 +135,7 @@ def publish(
             `namespace/name`, where the namespace is yours or an organization's, or a name in your own namespace. The
             repository is created if it does not exist.
         processor (`DiSTVideoProcessor`, *optional*):
-            Defaults to the folder's own, then to the repository's, then to that of `origin` if it fits, then to one of the
+            Defaults to the folder's own, then to the repository's, then to that of `name_or_path` if it fits, then to one of the
             sizes in the configuration.
         backbone (`str`, *optional*):
             Hub id of the repository that holds the backbone's weights, to name in place of a folder on this machine. It is
@@ -170,7 +170,7 @@ def publish(
             Title and description of the commit.
         variant (`str`, *optional*):
             Variant of the weights.
-        origin (`str`, *optional*):
+        name_or_path (`str`, *optional*):
             Folder or Hub id that the model was made from.
         dry_run (`bool`, defaults to `False`):
             Whether to only return what would be published.
@@ -207,7 +207,7 @@ def publish(
                 f"`processor=DiSTVideoProcessor(num_frames={config.num_frames}, …)`, or save it to {folder}."
             )
         if dry_run:
-            processor = processor or _make_processor(config, origin)
+            processor = processor or _make_processor(config, name_or_path)
             files = weights | _stage_small_files(folder, staging, repo_id, processor, weights, card_content)
             return {name: os.path.getsize(path) for name, path in sorted(files.items())}
 
@@ -215,7 +215,7 @@ def publish(
             repo_id, present = open_repository(api, repo_id, private, revision, create_pr)
             if processor is None and VIDEO_PROCESSOR_NAME in present:
                 processor = _find_processor(repo_id, config, revision=revision, token=token)
-            processor = processor or _make_processor(config, origin, token=token)
+            processor = processor or _make_processor(config, name_or_path, token=token)
             files = weights | _stage_small_files(folder, staging, repo_id, processor, weights, card_content)
             if MODEL_CARD_NAME in present and files[MODEL_CARD_NAME].parent == staging:
                 if not is_generated_card(api.hf_hub_download(repo_id, MODEL_CARD_NAME, revision=revision)):
@@ -408,10 +408,10 @@ def _find_processor(
     return processor if config is None or processor.num_frames == config.num_frames else None
 
 
-def _make_processor(config: DiSTConfig, origin: str | None, **download_kwargs) -> DiSTVideoProcessor:
+def _make_processor(config: DiSTConfig, name_or_path: str | None, **download_kwargs) -> DiSTVideoProcessor:
     """Return the processor of what the model was made from if it fits, else one of the sizes in the configuration."""
     try:
-        processor = _find_processor(origin, config, **download_kwargs) if origin else None
+        processor = _find_processor(name_or_path, config, **download_kwargs) if name_or_path else None
     except OSError:  # what the model was made from is gone
         processor = None
     size = config.vision_config.image_size
