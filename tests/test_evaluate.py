@@ -179,6 +179,11 @@ def test_mistakes_are_told_before_anything_is_read(settings, changes, message):
         evaluate(dataclasses.replace(settings, **changes))
 
 
+def test_model_of_another_type_is_refused(settings, tiny_clip):
+    with pytest.raises(ValueError, match="is not a DiST: the `model_type` in its config.json is 'clip'"):
+        evaluate(dataclasses.replace(settings, model=tiny_clip))
+
+
 def test_options_are_the_settings():
     given = command.parse(
         ["--model", "m", "--dataset", "d", "--num-clips", "1", "--prompt-templates", "a {}", "b {}", "--zero_shot"]

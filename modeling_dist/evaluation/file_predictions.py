@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import torch
 from tqdm.auto import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers.utils import logging
 
 from ..data.folders import find_videos
@@ -98,6 +99,7 @@ def predict_files(settings: PredictionSettings, show: Writer | None = None) -> t
         writers = [] if show is None else [show]
         if settings.output is not None:
             writers.append(stack.enter_context(_open_output(settings.output, top_k)))
+        stack.enter_context(logging_redirect_tqdm())
         progress = stack.enter_context(tqdm(total=len(paths), unit="video", disable=len(paths) == 1))
         for batch in loader:
             records = {index: {"video": paths[index], "error": error} for index, error in batch["unreadable"].items()}

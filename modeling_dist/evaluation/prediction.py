@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 
+from ..configuration_dist import DiSTConfig
 from ..data.loading import EvaluationViews, collate_views, make_loader
 from ..data.samplers import EvaluationBatchSampler
 from ..modeling_dist import DiSTForVideoClassification
@@ -40,7 +41,16 @@ class Predictions:
 def load_model(
     settings: EvaluationSettings | PredictionSettings, **kwargs
 ) -> tuple[DiSTForVideoClassification, DiSTVideoProcessor]:
-    """Return the model and the processor that the settings name; `kwargs` go to the model's `from_pretrained`."""
+    """
+    Return the model and the processor that the settings name; `kwargs` go to the model's `from_pretrained`.
+
+    Raises:
+        ValueError: If it is a model of another type.
+        OSError: If the model cannot be read.
+    """
+    model_type = DiSTConfig.get_config_dict(settings.model, revision=settings.revision)[0].get("model_type")
+    if model_type != DiSTConfig.model_type:
+        raise ValueError(f"{settings.model} is not a DiST: the `model_type` in its config.json is {model_type!r}.")
     model = DiSTForVideoClassification.from_pretrained(
         settings.model, revision=settings.revision, dtype=getattr(torch, settings.dtype), **kwargs
     )
