@@ -4,8 +4,8 @@
 A checkpoint is a folder `checkpoint-<updates>`, which all processes must be able to reach. It holds a saved model (the tunable
 weights, the configuration and the processor), the optimizer, the scheduler and the gradient scaler (`training.pt`), and the
 [`TrainingState`] with what identifies the run (`training_state.json`). With DeepSpeed, the weights and the optimizer are in
-DeepSpeed's own files instead. Random states (`random_states_<process>.pt`)
-are saved only if the forward pass draws random numbers; clips and their mixing depend on the seed and the update alone.
+DeepSpeed's own files instead. Random states (`random_states_<process>.pt`) are saved only if the forward pass draws random
+numbers; clips and their mixing depend on the seed and the update alone.
 
 It is written under another name and renamed when it is complete, so that a process that is killed at any moment leaves
 either a complete checkpoint or none.
@@ -42,12 +42,13 @@ from ..video_processing_dist import DiSTVideoProcessor
 
 
 TRAINING_STATE_NAME = "training_state.json"
-# Raised when older versions of the package could no longer read what is written. Version 0.1.0 wrote no number.
+# Increased when older versions can no longer read what is written. Version 0.1.0 wrote no number.
 FORMAT_VERSION = 1
 CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
-# For folders that are being written or deleted, which are never taken for a checkpoint. Unlike `files.atomic_folder`, all
-# processes know the name, for they may all write to it.
+# For folders that are being written or deleted, which are never taken for a checkpoint. All processes know the name and
+# may write to the folder, which `files.atomic_folder` does not provide for.
 INCOMPLETE_PREFIX = ".incomplete-"
+FULL_STATE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 @dataclass
@@ -64,23 +65,14 @@ class TrainingState:
 
 def list_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
     """Return the complete checkpoints in a folder, the oldest first."""
-    checkpoints = [
-        path.parent
-        for path in Path(output_dir).glob(f"*/{TRAINING_STATE_NAME}")
-        if CHECKPOINT_NAME.fullmatch(path.parent.name)
-    ]
-    return sorted(checkpoints, key=lambda path: int(CHECKPOINT_NAME.fullmatch(path.name)[1]))
+    folders = (path.parent for path in Path(output_dir).glob(f"*/{TRAINING_STATE_NAME}"))
+    matches = {folder: CHECKPOINT_NAME.fullmatch(folder.name) for folder in folders}
+    return sorted(filter(matches.get, matches), key=lambda folder: int(matches[folder][1]))
 
 
 def find_checkpoint(output_dir: str | os.PathLike, name: str) -> Path | None:
     """
-    Return the checkpoint to resume from.
-
-    Args:
-        output_dir (`str` or `os.PathLike`):
-            The run's folder.
-        name (`str`):
-            A checkpoint's folder, or `"latest"` for the last one in `output_dir`, if there is any.
+    Return the checkpoint to resume from: the folder that is named, or for `"latest"` the last one of the run, if there is any.
 
     Raises:
         FileNotFoundError: If the folder does not exist or is not a complete checkpoint.
@@ -140,8 +132,7 @@ def tunable_state_dict(accelerator: Accelerator, model: torch.nn.Module) -> dict
     All processes have to call this; of a sharded model, only the main process gets the weights.
     """
     bare_model = accelerator.unwrap_model(model)
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    state_dict = get_model_state_dict(model, options=options)
+    state_dict = get_model_state_dict(model, options=FULL_STATE)
     return {name: tensor.contiguous() for name, tensor in state_dict.items() if bare_model.is_tunable(name)}
 
 
@@ -192,13 +183,10 @@ def save_checkpoint(
         weights = None
     else:
         weights = tunable_state_dict(accelerator, model)
-        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        training["optimizer"] = get_optimizer_state_dict(model, optimizer.optimizer, options=options)
+        training["optimizer"] = get_optimizer_state_dict(model, optimizer.optimizer, options=FULL_STATE)
     if draws_random_numbers(bare_model):
-        random_states = {
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
+        cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        random_states = {"torch": torch.get_rng_state(), "cuda": cuda_states}
         torch.save(random_states, temporary / f"random_states_{accelerator.process_index}.pt")
     if accelerator.is_main_process:
         config = copy.deepcopy(bare_model.config)
@@ -231,7 +219,7 @@ def draws_random_numbers(model: DiSTForVideoClassification) -> bool:
 
 
 def _remove(checkpoint: Path):
-    # Renamed first, because a half of a checkpoint must not look like a checkpoint.
+    # Renamed first, because half of a checkpoint must not look like a whole one.
     temporary = checkpoint.with_name(f"{INCOMPLETE_PREFIX}{checkpoint.name}-removed")
     shutil.rmtree(temporary, ignore_errors=True)
     os.replace(checkpoint, temporary)

@@ -13,7 +13,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,97 @@ from .settings import TrainingSettings
 
 logger = get_logger(__name__)
 
+# What a run cannot change when it is resumed.
+FIXED_SETTINGS = ("seed", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon")
 MODEL_SIZES = ("num_frames", "spatial_frame_stride", "num_pooling_layers", "integration_dim", "temporal_dim")
+
+
+def configure_sharding(accelerator: Accelerator, settings: TrainingSettings, accumulation_steps: int):
+    """Set what accelerate leaves to the script if the model is sharded."""
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        deepspeed_config = accelerator.state.deepspeed_plugin.deepspeed_config
+        deepspeed_config["train_micro_batch_size_per_gpu"] = settings.per_device_train_batch_size
+        deepspeed_config["gradient_accumulation_steps"] = accumulation_steps
+        deepspeed_config["gradient_clipping"] = settings.max_grad_norm or 0.0
+    elif accelerator.distributed_type == DistributedType.FSDP:
+        plugin = accelerator.state.fsdp_plugin
+        # It cannot send buffers, such as the embeddings of the class names, and every process has the weights anyway.
+        plugin.cpu_ram_efficient_loading = False
+        os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # what `from_pretrained` looks at
+        if plugin.fsdp_version == 2 and accelerator.mixed_precision == "bf16":
+            # By default, the logits and the sum of the gradients would be rounded too.
+            plugin.mixed_precision_policy = MixedPrecisionPolicy(
+                param_dtype=torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32
+            )
+
+
+def build_model(
+    settings: TrainingSettings, class_names: list[str]
+) -> tuple[DiSTForVideoClassification, DiSTVideoProcessor]:
+    """
+    Return a new DiST on CLIP, or a trained one with a head for these classes, and its processor. The settings of a trained
+    one are changed to what it has.
+    """
+    if settings.model is None:
+        model = DiSTForVideoClassification.from_backbone(
+            settings.backbone,
+            revision=settings.backbone_revision,
+            attn_implementation=settings.attn_implementation,
+            class_names=class_names if settings.head_type == "text" else None,
+            num_labels=len(class_names),
+            head_type=settings.head_type,
+            initializer_range=settings.initializer_range or None,
+            **{name: getattr(settings, name) for name in MODEL_SIZES},
+        )
+        image_size = model.config.vision_config.image_size
+        processor = DiSTVideoProcessor(num_frames=settings.num_frames, size=image_size, crop_size=image_size)
+    else:
+        config = DiSTConfig.from_pretrained(settings.model)
+        has_classes = [config.id2label[label] for label in range(config.num_labels)] == class_names
+        had_linear_head = config.head_type == "linear"
+        options = {"attn_implementation": settings.attn_implementation} if settings.attn_implementation else {}
+        if had_linear_head or settings.head_type == "linear":
+            settings.head_type = "linear"
+            options |= {"head_type": "linear", "num_labels": len(class_names), "ignore_mismatched_sizes": True}
+        model = DiSTForVideoClassification.from_pretrained(settings.model, **options)
+        if settings.head_type == "text" and not has_classes:
+            model.set_class_names(class_names)
+        elif settings.head_type == "linear" and not (had_linear_head and has_classes):
+            logger.info("The linear head is new, because the model has none for these classes.")
+            torch.nn.init.trunc_normal_(model.classifier.weight, std=0.02)
+            torch.nn.init.zeros_(model.classifier.bias)
+        processor = DiSTVideoProcessor.from_pretrained(settings.model)
+        for name in MODEL_SIZES:
+            setattr(settings, name, getattr(model.config, name))
+        settings.backbone, settings.backbone_revision = model.config.backbone, model.config.backbone_revision
+    model.config.id2label = dict(enumerate(class_names))
+    model.config.label2id = {name: label for label, name in enumerate(class_names)}
+    model.config.problem_type = "single_label_classification"
+    processor.frame_sampling, processor.frame_step = settings.frame_sampling, settings.frame_step
+    processor.decoder = settings.decoder
+    return model, processor
+
+
+def all_finite(accelerator: Accelerator, model: torch.nn.Module) -> bool:
+    """Whether all weights are finite, in all processes."""
+    with torch.no_grad():
+        parameters = [getattr(p, "_local_tensor", p) for p in model.parameters() if p.requires_grad]
+        is_finite = torch.stack([parameter.isfinite().all() for parameter in parameters]).all()
+    return bool(accelerator.reduce(is_finite.float(), "mean") == 1)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the largest number of bytes that were allocated on the GPU, or occupied by this process without a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes if sys.platform == "darwin" else kilobytes * 1024
 
 
 @dataclass
@@ -75,57 +164,6 @@ class Speed:
         self.waited += other.waited
 
 
-@dataclass
-class TrainingResult:
-    """What a run ends with."""
-
-    state: TrainingState  # with the history and the best evaluation
-    metrics: dict[str, Any]  # of the last evaluation, as in metrics.json
-    speed: Speed  # since the start or since the run was resumed, without evaluations and checkpoints
-
-
-def train(settings: TrainingSettings) -> TrainingResult:
-    """
-    Train a model, in as many processes as `accelerate launch` has started, all of which have to call this.
-
-    Args:
-        settings (`TrainingSettings`):
-            What to train on what, and how.
-
-    Returns:
-        `TrainingResult`: The state of the run at its end, the last evaluation, and the speed.
-
-    Raises:
-        ValueError: If settings contradict each other, the data or the checkpoint. The output folder is as it was then.
-        OSError: If videos, a model or a checkpoint are missing or cannot be read, or the Hub refuses the model.
-        FloatingPointError: If the loss or a weight is no longer finite.
-    """
-    run = _Run(settings)
-    run.start()
-    settings, state, is_resumed = run.settings, run.state, run.checkpoint is not None
-    with run.progress:
-        if is_resumed and run.evaluation_is_due():
-            # It comes after the checkpoint, so that an unreadable validation video costs no training.
-            run.evaluate()
-        while state.step < run.total_updates:
-            run.update()
-            is_last = state.step == run.total_updates
-            logs = is_last or state.step % settings.logging_steps == 0
-            saves = is_last or state.step % (settings.checkpointing_steps or run.updates_per_epoch) == 0
-            if logs or saves:
-                run.synchronize()
-            if logs:
-                run.record()
-            with run.paused_clock():
-                if saves:
-                    limit = settings.checkpoints_total_limit
-                    save_checkpoint(run.output_dir, *run.parts, state, run.identity, run.processor, limit)
-                if run.evaluation_is_due():
-                    run.evaluate()
-    run.finish()
-    return TrainingResult(state, run.metrics, run.speed)
-
-
 class _Run:
     """What the parts of a run share. Before `start`, nothing is written, so that a mistake leaves everything as it was."""
 
@@ -139,8 +177,6 @@ class _Run:
         self.prepare_model()
         self.prepare_optimizer()
         self.prepare_state()
-
-    # ---- preparation
 
     def prepare_processes(self):
         settings = self.settings
@@ -162,9 +198,8 @@ class _Run:
         settings.mixed_precision = self.accelerator.mixed_precision
         self.accumulation_steps = settings.accumulation_steps(self.accelerator.num_processes)
         self.accelerator.gradient_accumulation_steps = self.accumulation_steps
-        self.batch_size = (
-            settings.per_device_train_batch_size * self.accelerator.num_processes * self.accumulation_steps
-        )
+        num_clips = settings.per_device_train_batch_size * self.accelerator.num_processes
+        self.batch_size = num_clips * self.accumulation_steps
         configure_sharding(self.accelerator, settings, self.accumulation_steps)
         set_seed(settings.seed)
 
@@ -226,25 +261,20 @@ class _Run:
         settings = self.settings
         self.peak_learning_rate = settings.peak_learning_rate(self.batch_size)
         optimizer = make_optimizer(self.bare_model, settings, self.peak_learning_rate)
+        warmup_start = min(settings.warmup_start_learning_rate, self.peak_learning_rate)
         self.scheduler = cosine_schedule(
-            optimizer,
-            self.updates_per_epoch,
-            settings.num_epochs,
-            settings.warmup_epochs,
-            min(settings.warmup_start_learning_rate, self.peak_learning_rate),
+            optimizer, self.updates_per_epoch, settings.num_epochs, settings.warmup_epochs, warmup_start
         )
         self.model, self.optimizer = self.accelerator.prepare(self.bare_model, optimizer)
         self.parts = (self.accelerator, self.model, self.optimizer, self.scheduler)
 
     def prepare_state(self):
         settings = self.settings
-        # What must be the same for the run to be resumed; of the settings and the number of processes, changes are logged.
         self.identity = {
             "list_of_training_videos": hash_videos(self.train_videos),
             "global_batch_size": self.batch_size,
             "learning_rate": self.peak_learning_rate,
-            **{name: getattr(settings, name) for name in ("seed", "weight_decay")},
-            **{name: getattr(settings, name) for name in ("adam_beta1", "adam_beta2", "adam_epsilon")},
+            **{name: getattr(settings, name) for name in FIXED_SETTINGS},
             "backbone_fingerprint": self.bare_model.config.backbone_fingerprint,
             "num_processes": self.accelerator.num_processes,
             "settings": dataclasses.asdict(settings),
@@ -254,6 +284,10 @@ class _Run:
             self.state, identity = read_training_state(self.checkpoint)
             check_same_run(identity, self.identity, self.checkpoint)
             load_checkpoint(self.checkpoint, *self.parts)
+            if self.state.step > self.total_updates:
+                raise ValueError(
+                    f"{self.checkpoint} is beyond the {self.total_updates} updates of the run: raise --num_epochs."
+                )
             logger.info(f"Resumed from {self.checkpoint}, after {self.state.step} updates.")
 
     def start(self):
@@ -291,13 +325,12 @@ class _Run:
         clips = TrainingClips(self.train_videos, self.processor, self.augmentation, settings.seed)
         self.loader = iter(make_loader(clips, batches, collate_clips, settings.num_workers))
         self.new_unreadable: dict[int, str] = {}
+        is_hidden = not accelerator.is_main_process
         self.progress = tqdm(
-            total=self.total_updates,
-            initial=self.state.step,
-            disable=not accelerator.is_main_process,
-            unit="update",
-            mininterval=1,
+            total=self.total_updates, initial=self.state.step, disable=is_hidden, unit="update", mininterval=1
         )
+        if accelerator.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(accelerator.device)
         self.model.train()
         self.speed, self.recent_speed, self.clock_started = Speed(), Speed(), time.perf_counter()
 
@@ -387,7 +420,7 @@ class _Run:
         self.recent_speed, self.clock_started = Speed(), now
 
     @contextlib.contextmanager
-    def paused_clock(self) -> Iterator[None]:
+    def paused_clock(self):
         """Leave what is done meanwhile out of the speed."""
         begin = time.perf_counter()
         yield
@@ -479,92 +512,55 @@ class _Run:
             tracker.finish()
 
 
-def configure_sharding(accelerator: Accelerator, settings: TrainingSettings, accumulation_steps: int):
-    """Set what accelerate leaves to the script if the model is sharded."""
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        deepspeed_config = accelerator.state.deepspeed_plugin.deepspeed_config
-        deepspeed_config["train_micro_batch_size_per_gpu"] = settings.per_device_train_batch_size
-        deepspeed_config["gradient_accumulation_steps"] = accumulation_steps
-        deepspeed_config["gradient_clipping"] = settings.max_grad_norm or 0.0
-    elif accelerator.distributed_type == DistributedType.FSDP:
-        plugin = accelerator.state.fsdp_plugin
-        # It cannot send buffers, such as the embeddings of the class names, and every process has the weights anyway.
-        plugin.cpu_ram_efficient_loading = False
-        os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # what `from_pretrained` looks at
-        if plugin.fsdp_version == 2 and accelerator.mixed_precision == "bf16":
-            # By default, the logits and the sum of the gradients would be rounded too.
-            plugin.mixed_precision_policy = MixedPrecisionPolicy(
-                param_dtype=torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32
-            )
+@dataclass
+class TrainingResult:
+    """What a run ends with."""
+
+    state: TrainingState  # with the history and the best evaluation
+    metrics: dict[str, Any]  # of the last evaluation, as in metrics.json
+    speed: Speed  # since the start or since the run was resumed, without evaluations and checkpoints
 
 
-def build_model(
-    settings: TrainingSettings, class_names: list[str]
-) -> tuple[DiSTForVideoClassification, DiSTVideoProcessor]:
+def train(settings: TrainingSettings) -> TrainingResult:
     """
-    Return a new DiST on CLIP, or a trained one with a head for these classes, and its processor. The settings of a trained
-    one are changed to what it has.
+    Train a model, in as many processes as `accelerate launch` has started, all of which have to call this.
+
+    Args:
+        settings (`TrainingSettings`):
+            What to train on what, and how.
+
+    Returns:
+        `TrainingResult`: The state of the run at its end, the last evaluation, and the speed.
+
+    Raises:
+        ValueError: If settings contradict each other, the data or the checkpoint. The output folder is as it was then.
+        OSError: If videos, a model or a checkpoint are missing or cannot be read, or the Hub refuses the model.
+        FloatingPointError: If the loss or a weight is no longer finite.
     """
-    if settings.model is None:
-        model = DiSTForVideoClassification.from_backbone(
-            settings.backbone,
-            revision=settings.backbone_revision,
-            attn_implementation=settings.attn_implementation,
-            class_names=class_names if settings.head_type == "text" else None,
-            num_labels=len(class_names),
-            head_type=settings.head_type,
-            initializer_range=settings.initializer_range or None,
-            **{name: getattr(settings, name) for name in MODEL_SIZES},
-        )
-        image_size = model.config.vision_config.image_size
-        processor = DiSTVideoProcessor(num_frames=settings.num_frames, size=image_size, crop_size=image_size)
-    else:
-        config = DiSTConfig.from_pretrained(settings.model)
-        has_classes = [config.id2label[label] for label in range(config.num_labels)] == class_names
-        had_linear_head = config.head_type == "linear"
-        options = {} if settings.attn_implementation is None else {"attn_implementation": settings.attn_implementation}
-        if had_linear_head or settings.head_type == "linear":
-            settings.head_type = "linear"
-            options |= {"head_type": "linear", "num_labels": len(class_names), "ignore_mismatched_sizes": True}
-        model = DiSTForVideoClassification.from_pretrained(settings.model, **options)
-        if settings.head_type == "text" and not has_classes:
-            model.set_class_names(class_names)
-        elif settings.head_type == "linear" and not (had_linear_head and has_classes):
-            logger.info("The linear head is new, because the model has none for these classes.")
-            torch.nn.init.trunc_normal_(model.classifier.weight, std=0.02)
-            torch.nn.init.zeros_(model.classifier.bias)
-        processor = DiSTVideoProcessor.from_pretrained(settings.model)
-        for name in MODEL_SIZES:
-            setattr(settings, name, getattr(model.config, name))
-        settings.backbone, settings.backbone_revision = model.config.backbone, model.config.backbone_revision
-    model.config.id2label = dict(enumerate(class_names))
-    model.config.label2id = {name: label for label, name in enumerate(class_names)}
-    model.config.problem_type = "single_label_classification"
-    processor.frame_sampling, processor.frame_step = settings.frame_sampling, settings.frame_step
-    processor.decoder = settings.decoder
-    return model, processor
-
-
-def all_finite(accelerator: Accelerator, model: torch.nn.Module) -> bool:
-    """Whether all weights are finite, in all processes."""
-    with torch.no_grad():
-        parameters = [getattr(p, "_local_tensor", p) for p in model.parameters() if p.requires_grad]
-        is_finite = torch.stack([parameter.isfinite().all() for parameter in parameters]).all()
-    return bool(accelerator.reduce(is_finite.float(), "mean") == 1)
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the largest number of bytes that were allocated on the GPU, or occupied by this process without a GPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset
-    import resource
-
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes if sys.platform == "darwin" else kilobytes * 1024
+    run = _Run(settings)
+    run.start()
+    state = run.state
+    with run.progress:
+        if run.checkpoint is not None and run.evaluation_is_due():
+            # It comes after the checkpoint, so that an unreadable validation video costs no training.
+            run.evaluate()
+        while state.step < run.total_updates:
+            run.update()
+            is_last = state.step == run.total_updates
+            logs = is_last or state.step % settings.logging_steps == 0
+            saves = is_last or state.step % (settings.checkpointing_steps or run.updates_per_epoch) == 0
+            if logs or saves:
+                run.synchronize()
+            if logs:
+                run.record()
+            with run.paused_clock():
+                if saves:
+                    limit = settings.checkpoints_total_limit
+                    save_checkpoint(run.output_dir, *run.parts, state, run.identity, run.processor, limit)
+                if run.evaluation_is_due():
+                    run.evaluate()
+    run.finish()
+    return TrainingResult(state, run.metrics, run.speed)
 
 
 __all__ = ["Speed", "TrainingResult", "train"]

@@ -11,14 +11,8 @@ from .settings import TrainingSettings
 
 
 # Learned tokens and positional embeddings, of DiST and, where it is trained too, of CLIP.
-TOKEN_NAMES = {
-    "class_token",
-    "video_token",
-    "frame_token",
-    "position_embeddings",
-    "class_embedding",
-    "position_embedding",
-}
+TOKEN_NAMES = {"class_token", "video_token", "frame_token", "position_embeddings"}
+TOKEN_NAMES |= {"class_embedding", "position_embedding"}
 
 
 def decays(name: str, parameter: torch.Tensor) -> bool:

@@ -223,11 +223,9 @@ def parse_settings(arguments: list[str] | None = None, parser: ArgumentParser | 
     try:
         if recipe is not None:
             parser.set_defaults(**read_recipe(recipe))
-        settings = parse_options(TrainingSettings, parser, arguments)
-        settings.check()
+        return parse_options(TrainingSettings, parser, arguments)
     except (ValueError, TypeError, OSError) as error:  # a recipe's file may hold anything
         parser.error(str(error))
-    return settings
 
 
 __all__ = ["TrainingSettings", "make_parser", "parse_settings", "read_recipe"]
