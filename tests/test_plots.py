@@ -237,9 +237,9 @@ def test_long_curves_are_drawn_with_their_running_mean():
 @pytest.mark.parametrize(
     "history, said",
     [
-        ([], {"no loss logged yet", "no evaluation yet"}),
+        ([], {"no loss logged yet", "no evaluation yet", "no learning rate logged yet"}),
         (HISTORY[1:3], {"no evaluation yet"}),
-        ([{"step": 3, "eval_top1": 0.5, "eval_top5": None}], {"no loss logged yet"}),
+        ([{"step": 3, "eval_top1": 0.5, "eval_top5": None}], {"no loss logged yet", "no learning rate logged yet"}),
         ([{"step": 0, "epoch": 0.0, "loss": 1.0, "learning_rate": 0.0}], {"no evaluation yet"}),
     ],
 )

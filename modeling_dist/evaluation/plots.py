@@ -74,15 +74,13 @@ def _shorten(text: str, length: int) -> str:
 
 def _shorten_all(names: Sequence[str], length: int) -> list[str]:
     """Shorten names; those that would then read the same are left longer."""
-    lengths = [length] * len(names)
-    while True:
-        shortened = [_shorten(name, length) for name, length in zip(names, lengths)]
-        counts = Counter(shortened)
-        alike = [i for i, name in enumerate(names) if counts[shortened[i]] > 1 and lengths[i] < len(name)]
-        if not alike:
-            return shortened
-        for i in alike:
-            lengths[i] += 4
+    shortened = [_shorten(name, length) for name in names]
+    counts = Counter(shortened)
+    alike = [i for i, name in enumerate(names) if counts[shortened[i]] > 1 and len(name) > length]
+    if alike:
+        for i, name in zip(alike, _shorten_all([names[i] for i in alike], length + 4)):
+            shortened[i] = name
+    return shortened
 
 
 def _characters_of(path: str) -> set[str]:
@@ -118,6 +116,12 @@ def _use_fonts_for(names: Sequence[str]) -> list[str]:
         )
     boxes = str.maketrans(dict.fromkeys(missing, "□"))
     return [name.translate(boxes) for name in names]
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    """Return a centered mean over a 25th of the curve; at its ends, over as much of that as there is."""
+    kernel = np.ones(max(3, len(values) // 25) | 1)
+    return np.convolve(values, kernel, mode="same") / np.convolve(np.ones(len(values)), kernel, mode="same")
 
 
 # ---- figures: without pyplot, which would keep each of them until somebody closes it
@@ -191,14 +195,10 @@ def plot_confusion_matrix(
     named, counted = num_classes <= MAX_NAMED_CLASSES, num_classes <= MAX_COUNTED_CLASSES
     names = _shorten_all(_use_fonts_for(as_class_names(class_names, num_classes)), 32 if named else 44)
 
-    if counted:
-        side = max(2.4, 0.52 * num_classes)
-    elif named:
-        side = max(5.0, 0.17 * num_classes)
-    else:
-        # A whole number of pixels per cell, at least three, so that a single confusion is visible.
-        side = max(3, math.ceil(6.4 * DPI / num_classes)) * num_classes / DPI
-    # The cells fill the figure, so that they are of this size however long the names are; the rest is outside.
+    # In inches. Unnamed cells have a whole number of pixels, at least three, so that a single confusion is visible.
+    cell = 0.52 if counted else 0.17 if named else max(3, math.ceil(6.4 * DPI / num_classes)) / DPI
+    side = max(2.4 if counted else 5.0, cell * num_classes)
+    # The cells fill the figure, so that their size does not depend on the names; the rest is outside.
     figure = Figure(figsize=(side, side))
     axes = figure.add_axes((0, 0, 1, 1))
     # With many classes, most confusions are a few percent, which a linear scale would leave white.
@@ -300,7 +300,7 @@ def plot_per_class_accuracy(
 @_styled
 def plot_training_curves(history: Sequence[Mapping[str, float]], path: str | os.PathLike | None = None) -> Figure:
     """
-    Draw the loss with the learning rate, and the accuracies of the evaluations.
+    Draw the losses, the accuracies and the learning rate of a training run.
 
     Args:
         history (`Sequence[Mapping[str, float]]`):
@@ -316,75 +316,40 @@ def plot_training_curves(history: Sequence[Mapping[str, float]], path: str | os.
         ValueError: If the suffix is unknown.
     """
     unit = "epoch" if all("epoch" in record for record in history) else "step"
-
-    def curve(key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the finite values of a key, and before them where on the axis they are."""
-        points = sorted((record[unit], record[key]) for record in history if record.get(key) is not None)
-        points = np.array(points, dtype=float).reshape(-1, 2)
-        return tuple(points[np.isfinite(points[:, 1])].T)
-
-    figure = Figure(figsize=(10.0, 3.8), layout="constrained")
-    loss_axes, accuracy_axes = figure.subplots(1, 2)
-    where, rates = curve("learning_rate")
-    if len(rates):
-        _draw_learning_rate(loss_axes, where, rates)
-    where, loss = curve("loss")
-    if len(loss) > 50:
-        loss_axes.plot(where, loss, color=SKY, linewidth=0.6, alpha=0.7)
-        loss_axes.plot(where, _running_mean(loss), color=BLUE, label="training (running mean)")
-    elif len(loss):
-        loss_axes.plot(where, loss, color=BLUE, label="training")
-    for axes, key, label, look in (
-        (loss_axes, "eval_loss", "evaluation", {"color": VERMILION, "marker": "o"}),
-        (accuracy_axes, "eval_top1", "top-1", {"color": BLUE, "marker": "o"}),
-        (accuracy_axes, "eval_top5", "top-5", {"color": GREEN, "marker": "s"}),
-    ):
-        where, values = curve(key)
-        if len(values):
-            axes.plot(where, values, label=label, markersize=4, **look)
-    loss_axes.set_ylim(bottom=0)
-    accuracy_axes.set_ylim(0, 1.02)
-    accuracy_axes.yaxis.set_major_formatter(PERCENT)
-    where, top1 = curve("eval_top1")
-    if len(top1):
-        best = np.argmax(top1)
-        accuracy_axes.set_title(f"best top-1 {top1[best]:.1%} at {unit} {where[best]:g}", color=BLUE)
-
     end = max((record[unit] for record in history), default=0)
-    for axes, quantity, nothing in (
-        (loss_axes, "loss", "no loss logged yet"),
-        (accuracy_axes, "accuracy", "no evaluation yet"),
-    ):
+    figure = Figure(figsize=(13.0, 3.8), layout="constrained")
+    all_axes = figure.subplots(1, 3)
+    panels = {
+        "loss": {"loss": ("training", BLUE, ""), "eval_loss": ("evaluation", VERMILION, "o")},
+        "accuracy": {"eval_top1": ("top-1", BLUE, "o"), "eval_top5": ("top-5", GREEN, "s")},
+        "learning rate": {"learning_rate": ("learning rate", GRAY, "")},
+    }
+    for axes, (quantity, curves) in zip(all_axes, panels.items()):
+        for key, (label, color, marker) in curves.items():
+            points = sorted((record[unit], record[key]) for record in history if record.get(key) is not None)
+            where, values = np.array([point for point in points if math.isfinite(point[1])]).reshape(-1, 2).T
+            if len(values) > 50 and key == "loss":
+                axes.plot(where, values, color=SKY, linewidth=0.6, alpha=0.7)
+                values, label = _running_mean(values), f"{label} (running mean)"
+            if len(values):
+                axes.plot(where, values, color=color, marker=marker, markersize=4, label=label)
+            if len(values) and key == "eval_top1":
+                best = np.argmax(values)
+                axes.set_title(f"best top-1 {values[best]:.1%} at {unit} {where[best]:g}", color=BLUE)
         axes.set(xlabel=unit, ylabel=quantity, xlim=(0, end * 1.02 or 1))
+        axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=unit == "step" or end > 2))
         axes.grid()
         if axes.lines:
             axes.legend()
         else:
-            place = {"ha": "center", "va": "center", "transform": axes.transAxes}
-            axes.text(0.5, 0.5, nothing, fontsize=10, color=GRAY, backgroundcolor="white", **place)
+            nothing = "no evaluation yet" if quantity == "accuracy" else f"no {quantity} logged yet"
+            place = {"ha": "center", "va": "center", "transform": axes.transAxes, "backgroundcolor": "white"}
+            axes.text(0.5, 0.5, nothing, fontsize=10, color=GRAY, **place)
+    all_axes[1].set_ylim(0, 1.02)
+    all_axes[1].yaxis.set_major_formatter(PERCENT)
+    all_axes[2].ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     return _save(figure, path)
-
-
-def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Return a centered mean over a 25th of the curve; at its ends, over as much of that as there is."""
-    kernel = np.ones(max(3, len(values) // 25) | 1)
-    return np.convolve(values, kernel, mode="same") / np.convolve(np.ones(len(values)), kernel, mode="same")
-
-
-def _draw_learning_rate(loss_axes: Axes, where: np.ndarray, rates: np.ndarray):
-    """Draw the learning rate in gray behind the loss, with an axis on the right."""
-    axes = loss_axes.twinx()
-    axes.fill_between(where, rates, color=LIGHT_GRAY, alpha=0.5, linewidth=0)
-    axes.plot(where, rates, color="#AAAAAA", linewidth=1.0)
-    axes.set_ylim(0, max(rates.max() * 1.05, 1e-12))
-    axes.spines["right"].set(visible=True, color=LIGHT_GRAY)
-    axes.tick_params(labelcolor=GRAY)
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-    axes.yaxis.get_offset_text().set_color(GRAY)
-    axes.set_ylabel("learning rate", fontsize=9, color=GRAY)
-    loss_axes.set_zorder(axes.get_zorder() + 1)
-    loss_axes.patch.set_visible(False)
 
 
 __all__ = ["plot_confusion_matrix", "plot_per_class_accuracy", "plot_training_curves"]

@@ -20,18 +20,6 @@ from .topk_accuracy.ranking import as_classes, as_scores
 
 
 ACCURACIES = ("top1", "top5", "mean_class_accuracy")
-PREDICTION_FEATURES = {
-    "video": datasets.Value("string"),
-    "label": datasets.Value("int64"),
-    "label_name": datasets.Value("string"),
-    "prediction": datasets.Value("int64"),
-    "prediction_name": datasets.Value("string"),
-    "score": datasets.Value("float32"),
-    "correct": datasets.Value("bool"),
-    "top_labels": datasets.Sequence(datasets.Value("int64")),
-    "top_label_names": datasets.Sequence(datasets.Value("string")),
-    "top_scores": datasets.Sequence(datasets.Value("float32")),
-}
 
 
 def compute_metrics(predictions: Predictions, videos: datasets.Dataset, class_names: list[str]) -> dict:
@@ -183,34 +171,30 @@ def write_predictions(
     if len(videos) != len(scores):
         raise ValueError(f"There are scores of {len(scores)} videos, but {len(videos)} `videos`.")
     if labels is not None:
-        labels = as_classes(labels, "labels", scores.shape[1], len(scores)).tolist()
+        labels = as_classes(labels, "labels", scores.shape[1], len(scores))
 
     top_labels = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    top_scores = np.take_along_axis(scores, top_labels, axis=1).tolist()
-    top_labels = top_labels.tolist()
+    top_scores = np.take_along_axis(scores, top_labels, axis=1)
     top_label_names = [[class_names[label] for label in row] for row in top_labels]
-    predictions = [row[0] for row in top_labels]
     empty = [None] * len(videos)
     columns = {
         "video": [str(video) for video in videos],
         "label": empty if labels is None else labels,
         "label_name": empty if labels is None else [class_names[label] for label in labels],
-        "prediction": predictions,
+        "prediction": top_labels[:, 0],
         "prediction_name": [row[0] for row in top_label_names],
-        "score": [row[0] for row in top_scores],
-        "correct": empty if labels is None else [a == b for a, b in zip(predictions, labels)],
+        "score": top_scores[:, 0],
+        "correct": empty if labels is None else top_labels[:, 0] == labels,
         "top_labels": top_labels,
         "top_label_names": top_label_names,
         "top_scores": top_scores,
     }
-    features = dict(PREDICTION_FEATURES)
     if suffix == ".csv":
         # The shortest decimals that are the same in float32: 0.7, not 0.699999988079071.
-        columns["top_scores"] = [[float(str(np.float32(score))) for score in row] for row in top_scores]
-        for name in ("top_labels", "top_label_names", "top_scores"):
-            columns[name] = [json.dumps(row, ensure_ascii=False) for row in columns[name]]
-            features[name] = datasets.Value("string")
-    table = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+        shortest = [[float(str(score)) for score in row] for row in top_scores]
+        lists = {"top_labels": top_labels.tolist(), "top_label_names": top_label_names, "top_scores": shortest}
+        columns |= {name: [json.dumps(row, ensure_ascii=False) for row in rows] for name, rows in lists.items()}
+    table = datasets.Dataset.from_dict(columns)
     with atomic_file(path) as temporary:
         if suffix == ".csv":
             table.to_csv(temporary)

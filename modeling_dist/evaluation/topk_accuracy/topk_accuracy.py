@@ -8,10 +8,8 @@ from .ranking import top_k_accuracy
 
 
 _DESCRIPTION = """
-Top-k accuracy: the share of examples whose true class is among the k classes with the highest scores.
-
-Classes with equal scores are ranked by their index, the lower one first, as in `argmax`. So the order never depends on the
-true class, and a model that gives every class the same score stays at chance.
+Top-k accuracy: the share of examples whose true class is among the k classes with the highest scores. Classes with equal
+scores are ranked by their index, the lower one first, as in `argmax`.
 """
 
 _KWARGS_DESCRIPTION = """
@@ -33,7 +31,7 @@ Examples:
 
 # Named through `evaluate`: `evaluate.load` takes the first metric class that it finds in this file's namespace.
 class TopKAccuracy(evaluate.Metric):
-    """[`top_k_accuracy`](ranking.py) as a metric; `_KWARGS_DESCRIPTION` has the arguments of `compute`."""
+    """Top-k accuracy; `_KWARGS_DESCRIPTION` explains the arguments of `compute`."""
 
     def _info(self):
         return evaluate.MetricInfo(
