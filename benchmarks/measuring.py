@@ -96,7 +96,7 @@ def describe_run(arguments: argparse.Namespace, device: torch.device) -> dict[st
     }
 
 
-def say(met: bool | None) -> str:
+def yes_or_no(met: bool | None) -> str:
     return {None: "-", True: "yes", False: "NO"}[met]
 
 
@@ -105,5 +105,5 @@ def format_times(result: dict[str, object]) -> str:
     budget = "-" if result["budget"] is None else f"{result['budget']:.2f}"
     return (
         f"{result['seconds_median']:10.5f}{result['seconds_min']:10.5f}{result['seconds_max']:10.5f}"
-        f"{result['ratio_to_bare']:8.3f}{budget:>8s}{say(result['budget_met']):>5s}"
+        f"{result['ratio_to_bare']:8.3f}{budget:>8s}{yes_or_no(result['budget_met']):>5s}"
     )

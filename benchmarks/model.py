@@ -54,8 +54,8 @@ from measuring import (
     describe_run,
     format_times,
     make_config,
-    say,
     synchronize,
+    yes_or_no,
 )
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
@@ -363,7 +363,7 @@ def print_results(batch_size: int, results: list[dict[str, object]], speedups: l
     for speedup in speedups:
         budget = ""
         if speedup["budget"] is not None:
-            budget = f" (budget {speedup['budget']:.1f}, met: {say(speedup['budget_met'])})"
+            budget = f" (budget {speedup['budget']:.1f}, met: {yes_or_no(speedup['budget_met'])})"
         print(
             f"{speedup['contender']} {speedup['attn_implementation'] or ''}: {speedup['dtype']} is "
             f"{speedup['speedup_over_float32']:.2f} times as fast as float32{budget}"

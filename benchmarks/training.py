@@ -1,10 +1,10 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """
-What a training step costs beside a bare CLIP's forward, from video files on disk; and how long an epoch takes.
+What a training step costs compared with a bare CLIP's forward pass, from video files on disk; and how long an epoch takes.
 
 From the repository's folder, with the package installed (`pip install -e .`):
 
-    python benchmarks/training.py --size tiny                                     # does it work, in a minute
+    python benchmarks/training.py --size tiny                                     # check that it works, in a minute
     python benchmarks/training.py --size base --dtype bfloat16 --output training.json
     python benchmarks/training.py --size base --device cpu --batch_size 4 --num_workers 2 --rounds 5
     python benchmarks/training.py --size base --videos kinetics400/train --num_workers 12
@@ -13,48 +13,43 @@ From the repository's folder, with the package installed (`pip install -e .`):
 The contenders, with random weights:
 
     bare               CLIPVisionModel on as many spatial frames, B * S images; inference. The yardstick of the others.
-    step               one update on a batch that is ready in memory: to the device, mixing, forward, loss, backward, AdamW
+    step               one update on a batch in memory: copying to the device, mixing, forward, loss, backward, AdamW
     data               one batch made in this process: decoding, augmentation, collation
     step_with_data     a batch made in this process, and then a step on it
-    step_with_workers  a step on average, --steps one after the other, with --num_workers processes making the batches
+    step_with_workers  the mean of --steps consecutive steps, while --num_workers processes make the batches
 
-A step is that of examples/train.py: DiSTForVideoClassification with a text head, the paper's augmentation, mixing and
-optimizer. In bfloat16, the frozen encoder is held in it, the rest runs under autocast; bare CLIP is in it altogether.
+A step is that of `modeling_dist.training.train`: DiSTForVideoClassification with a text head, the paper's augmentation, mixing
+and optimizer. In bfloat16, the frozen encoder has this data type and the rest runs under autocast; bare CLIP has it as a whole.
 
-**Videos** are encoded in a temporary folder as clips of Kinetics are: H.264, 340x256, 10 seconds at 25 frames per second,
-keyframes as far apart as x264 puts them. Their pictures have the spectrum of photographs, moving parts and grain. Or they
-are your own (--videos). After the first round the system has the files in memory: what is measured is decoding, not a disk.
+**Videos** are encoded in a temporary folder, similar to the clips of Kinetics: H.264, 340x256, 10 seconds at 25 frames per
+second, keyframes at x264's default distance. Their pictures have the spectrum of photographs, moving parts and grain. With
+--videos, they are your own.
 
 **Time.** The contenders take turns, A B C D A B C D …, after one round that is not counted; every batch has other clips than
-the one before. Ratios and shares are medians of the rounds' own. Decoding takes as many threads as the decoder likes;
-augmentation in this process takes PyTorch's, in a worker one.
+the previous one. Ratios and shares are medians over the rounds. After the first round, the files are in the system's cache:
+what is measured is decoding, not a disk. Decoding takes as many threads as the decoder likes; augmentation takes PyTorch's
+in this process, and one in a worker.
 
-step_with_workers starts the workers anew in each round, for none may be at work in the others' turns. Neither their start
-counts nor the first steps, as many as there are workers: these are fed with what all workers prepared while nothing was
-computed. From there on it goes as in training, where workers and model share the machine.
+step_with_workers starts the workers anew in each round, because none may be running during the others' turns. Neither their
+start counts nor the first steps, as many as there are workers: for these, all workers have prepared batches while nothing was
+computed. From then on, workers and model share the machine as in training.
 
-**An epoch** (--epoch) is that of the demo: the generated dataset with 1,200 videos to train on is written, and
-examples/train.py runs on it, as a process of its own and with the demo's options, for one epoch. The training loop alone,
-by its own record of clips per second, is counted apart from the whole process, which also loads libraries, evaluates on
-200 videos and saves.
+**An epoch** (--epoch) is that of `modeling-dist demo`: the generated dataset with 1,200 training videos is written, and
+`train` is called with the demo's settings for one epoch. The updates alone are counted apart from the whole call, which also
+starts, evaluates on 200 videos and saves.
 """
 
 import argparse
 import contextlib
 import copy
-import importlib.util
+import dataclasses
 import json
 import os
-import re
-import shlex
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import av
 import numpy as np
@@ -74,6 +69,7 @@ from transformers import CLIPVisionModel
 from transformers.utils import logging
 
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
+from modeling_dist.commands.demo import TINY_CLIP, command_of, training_settings
 from modeling_dist.data.augmentation import BatchMixing, ClipAugmentation
 from modeling_dist.data.loading import TrainingClips, collate_clips, make_loader
 from modeling_dist.data.motion_dataset import make_motion_dataset
@@ -81,12 +77,11 @@ from modeling_dist.data.rows import video_source
 from modeling_dist.data.samplers import TrainingBatchSampler, seed_from
 from modeling_dist.data.sources import load_videos
 from modeling_dist.testing import make_tiny_clip, write_video
-from modeling_dist.training.optimization import parameter_groups
-from modeling_dist.training.settings import TrainingSettings
+from modeling_dist.training import TrainingSettings, train
+from modeling_dist.training.optimization import make_optimizer
 from modeling_dist.video_decoding_dist import DECODERS, available_decoders
 
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 HEIGHT, WIDTH, NUM_FRAMES, FPS = 256, 340, 250, 25
 NUM_CLASSES = 4  # of the generated videos; the head has more
 NUM_TRAIN = 1200  # videos of the generated dataset
@@ -248,7 +243,7 @@ class Contenders:
         config = make_config(arguments.size, arguments.num_frames, num_labels)
         dtype = getattr(torch, arguments.dtype)
 
-        # As in examples/train.py.
+        # As in training/loop.py.
         self.model = DiSTForVideoClassification(config).to(device)
         self.model.set_attn_implementation(arguments.attn_implementation)
         self.autocast = contextlib.nullcontext
@@ -262,12 +257,7 @@ class Contenders:
         augmentation = ClipAugmentation(size, processor.image_mean, processor.image_std)
         self.mixing = BatchMixing(num_labels)
         settings = TrainingSettings()
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, settings.weight_decay),
-            lr=settings.peak_learning_rate(arguments.batch_size),
-            betas=(settings.adam_beta1, settings.adam_beta2),
-            eps=settings.adam_epsilon,
-        )
+        self.optimizer = make_optimizer(self.model, settings, settings.peak_learning_rate(arguments.batch_size))
 
         self.clip = CLIPVisionModel(copy.deepcopy(config.vision_config)).to(device, dtype).eval()
         self.clip.set_attn_implementation(arguments.attn_implementation)
@@ -428,71 +418,46 @@ def measure_steps(arguments: argparse.Namespace, device: torch.device) -> dict[s
 # ---- an epoch
 
 
-def read_demo() -> ModuleType:
-    """The demo, which knows its options of examples/train.py and the sizes of its CLIP."""
-    spec = importlib.util.spec_from_file_location("demo", EXAMPLES / "demo.py")
-    demo = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(demo)
-    return demo
-
-
-def run_epoch(videos: Path, backbone: Path, output_dir: Path, arguments: argparse.Namespace) -> dict[str, object]:
-    # A record at the end alone is one of the whole epoch.
-    options = [*read_demo().TRAINING_OPTIONS, *f"--num_epochs 1 --warmup_epochs 0 --logging_steps {NUM_TRAIN}".split()]
-    if torch.device(arguments.device).type == "cpu":
-        options.append("--cpu")
-    environment = dict(os.environ)
-    if arguments.threads is not None:
-        environment["OMP_NUM_THREADS"] = str(arguments.threads)
-    print(f"\n$ python examples/train.py --dataset VIDEOS --backbone CLIP {shlex.join(options)}", flush=True)
-    command = [sys.executable, EXAMPLES / "train.py", "--dataset", videos, "--backbone", backbone]
+def run_epoch(settings: TrainingSettings) -> dict[str, object]:
     start = time.perf_counter()
-    finished = subprocess.run(
-        [*command, "--output_dir", output_dir, *options],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    )
-    seconds = time.perf_counter() - start
-    # As the progress bar gives them: "37/37 [00:12<00:00, …, clips_s=95.2, …, wait=3%]".
-    records = re.findall(r"(\d+)/(\d+) \[[^\]]*\bclips_s=([\d.]+)[^\]]*\bwait=(\d+)%", finished.stdout)
-    if finished.returncode or not records or records[-1][0] != records[-1][1]:
-        raise SystemExit(f"{finished.stdout[-4000:]}\nexamples/train.py gave no record of its epoch (see above).")
-    num_updates, clips_per_second = int(records[-1][1]), float(records[-1][2])
-    settings = json.loads((output_dir / "training_settings.json").read_text(encoding="utf-8"))
-    num_clips = num_updates * settings["per_device_train_batch_size"]
+    speed = train(settings).speed
     return {
-        "process_seconds": seconds,
-        "loop_seconds": num_clips / clips_per_second,
-        "clips": num_clips,
-        "clips_per_second": clips_per_second,
-        "waiting_share": int(records[-1][3]) / 100,
-        "options": shlex.join(options),
+        "call_seconds": time.perf_counter() - start,
+        "loop_seconds": speed.seconds,
+        "clips": speed.num_clips,
+        "clips_per_second": speed.clips_per_second,
+        "waiting_share": speed.data_wait_share,
     }
 
 
 def measure_epoch(arguments: argparse.Namespace) -> dict[str, object]:
+    options = {"warmup_epochs": 0, "cpu": torch.device(arguments.device).type == "cpu"}
+    settings = dataclasses.replace(training_settings(Path("VIDEOS"), Path("CLIP"), Path("OUTPUT"), 1), **options)
+    command = command_of("train", settings)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        make_tiny_clip(folder / "clip", **read_demo().TINY_CLIP)
+        backbone = make_tiny_clip(folder / "clip", **TINY_CLIP)
         print(f"\nwriting the dataset, {NUM_TRAIN} videos to train on …", flush=True)
         start = time.perf_counter()
         make_motion_dataset(folder / "videos", num_train=NUM_TRAIN)
         generation = time.perf_counter() - start
-        print(f"that took {generation:.1f} s")
+        print(f"that took {generation:.1f} s\n\n$ {command}", flush=True)
         runs = []
         for index in range(arguments.epoch):
-            run = run_epoch(folder / "videos", folder / "clip", folder / f"dist-{index}", arguments)
+            folders = {
+                "backbone": backbone,
+                "dataset": str(folder / "videos"),
+                "output_dir": str(folder / f"dist-{index}"),
+            }
+            run = run_epoch(dataclasses.replace(settings, **folders))
             runs.append(run)
             print(
-                f"one epoch: training loop {run['loop_seconds']:.1f} s for {run['clips']} clips "
+                f"one epoch: updates {run['loop_seconds']:.1f} s for {run['clips']} clips "
                 f"({run['clips_per_second']:.1f} per second, waiting for data {run['waiting_share']:.0%}); "
-                f"whole process {run['process_seconds']:.1f} s",
+                f"with start, evaluation and saving {run['call_seconds']:.1f} s",
                 flush=True,
             )
-    return {"generation_seconds": generation, "epochs": runs}
+    return {"generation_seconds": generation, "command": command, "epochs": runs}
 
 
 def main():

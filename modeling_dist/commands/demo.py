@@ -109,6 +109,7 @@ def run_demo(settings: DemoSettings) -> dict[str, float]:
         OSError: If the video cannot be read.
         ValueError: If the output folder holds something else, or the demo of another size.
     """
+    import datasets
     from transformers import pipeline
     from transformers.utils import logging
 
@@ -124,6 +125,7 @@ def run_demo(settings: DemoSettings) -> dict[str, float]:
     if settings.video is not None:
         decode_video(settings.video, lambda total_num_frames, fps: [0])  # before minutes of training
     logging.disable_progress_bar()
+    datasets.disable_progress_bars()
     backbone, videos, model = output / "clip", output / "videos", output / "dist"
     if not backbone.exists():
         with atomic_folder(backbone) as folder:

@@ -37,11 +37,13 @@ def main(arguments: list[str] | None = None):
     """Evaluate in this process, as one of those that the launcher has started, and print the accuracies."""
     settings = parse(arguments)
 
-    import logging
+    import datasets
+    from transformers.utils import logging
 
     from ..evaluation.run import evaluate
 
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.disable_progress_bar()
+    datasets.disable_progress_bars()
     with exit_with_message():
         evaluation = evaluate(settings)
     if evaluation.is_main_process:

@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None):
     settings = parse_options(PredictionSettings, make_parser(), arguments)
 
     from tqdm.auto import tqdm
+    from transformers.utils import logging
 
     from ..evaluation.file_predictions import predict_files
 
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None):
             lines.append(f"  {record['error']}")
         tqdm.write("\n".join([record["video"], *lines]))
 
+    logging.disable_progress_bar()
     with exit_with_message():
         num_classified, num_failed = predict_files(settings, show=show if settings.output is None else None)
     if settings.output is not None or num_failed:
