@@ -1,5 +1,5 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""What the benchmarks share: the sizes of the models, the comparison with the bare CLIP, and what is said of the machine."""
+"""What the benchmarks share: the sizes of the models, the comparison with the bare CLIP, and the description of the machine."""
 
 import argparse
 import datetime
@@ -49,7 +49,7 @@ def synchronize(device: torch.device):
 
 
 def compare_to_bare(seconds: list[float], bare: list[float], budget: float | None) -> dict[str, object]:
-    """What a contender's rounds come to. The ratio is the median of the rounds' ratios."""
+    """Summarize a contender's rounds. The ratio is the median of the rounds' ratios."""
     ratio = statistics.median(own / other for own, other in zip(seconds, bare, strict=True))
     return {
         "seconds_median": statistics.median(seconds),
@@ -62,7 +62,7 @@ def compare_to_bare(seconds: list[float], bare: list[float], budget: float | Non
 
 
 def read_cpu() -> dict[str, object]:
-    """The CPU's name, and which of its instructions compute in bfloat16, where the system says so."""
+    """Return the CPU's name and its instructions for bfloat16, as far as the system tells them."""
     fields = {}
     if os.path.exists("/proc/cpuinfo"):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -78,7 +78,7 @@ def read_cpu() -> dict[str, object]:
 
 
 def describe_run(arguments: argparse.Namespace, device: torch.device) -> dict[str, object]:
-    # Of files and folders only the names: where they lie is nobody's business but this machine's.
+    # Only the names of files and folders: machine-specific locations are omitted.
     words = sys.argv[1:]
     for path in (value for value in vars(arguments).values() if isinstance(value, Path)):
         words = [word.replace(str(path), path.name) for word in words]
@@ -101,7 +101,7 @@ def yes_or_no(met: bool | None) -> str:
 
 
 def format_times(result: dict[str, object]) -> str:
-    """What [`compare_to_bare`] gave, below `TIME_COLUMNS`."""
+    """Return a result of [`compare_to_bare`] as columns below `TIME_COLUMNS`."""
     budget = "-" if result["budget"] is None else f"{result['budget']:.2f}"
     return (
         f"{result['seconds_median']:10.5f}{result['seconds_min']:10.5f}{result['seconds_max']:10.5f}"
