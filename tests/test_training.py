@@ -168,6 +168,7 @@ def test_checkpoint_of_version_0_1_0_is_resumed(tmp_path, monkeypatch):
         ({"learning_rate": 1e-4}, "another learning rate: 0.001 then, 0.0001 now"),
         ({"weight_decay": 0.1}, "another weight decay"),
         ({"exclude": "{list}"}, "another list of training videos"),
+        ({"num_epochs": 2}, "checkpoint-12 is beyond the 8 updates of the run: raise --num_epochs"),
     ],
 )
 def test_resuming_another_run_is_refused(run, trained_dist, motion_videos, tmp_path, changes, message):

@@ -49,8 +49,6 @@ from .settings import TrainingSettings
 
 logger = get_logger(__name__)
 
-# What a run cannot change when it is resumed.
-FIXED_SETTINGS = ("seed", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon")
 MODEL_SIZES = ("num_frames", "spatial_frame_stride", "num_pooling_layers", "integration_dim", "temporal_dim")
 
 
@@ -89,7 +87,7 @@ def build_model(
             num_labels=len(class_names),
             head_type=settings.head_type,
             initializer_range=settings.initializer_range or None,
-            **{name: getattr(settings, name) for name in MODEL_SIZES},
+            **settings.select(*MODEL_SIZES),
         )
         image_size = model.config.vision_config.image_size
         processor = DiSTVideoProcessor(num_frames=settings.num_frames, size=image_size, crop_size=image_size)
@@ -182,9 +180,7 @@ class _Run:
         settings = self.settings
         unknown = sorted(set(settings.report_to) - {tracker.value for tracker in get_available_trackers()} - {"all"})
         if unknown:
-            raise ValueError(
-                f"--report_to: {', '.join(unknown)} is not a tracker that accelerate supports, or is not installed."
-            )
+            raise ValueError(f"--report_to: {', '.join(unknown)} is not a tracker of accelerate, or is not installed.")
         # Accelerate keeps device and precision for the life of a process, and takes no others for another run.
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
@@ -206,9 +202,9 @@ class _Run:
     def prepare_data(self):
         settings = self.settings
         with self.accelerator.main_process_first():
-            names = ("train_split", "validation_split", "validation_fraction", "seed")
+            splitting = settings.select("train_split", "validation_split", "validation_fraction", "seed")
             self.train_videos, self.validation_videos = load_train_and_validation(
-                settings, settings.validation, **{name: getattr(settings, name) for name in names}
+                settings, settings.validation, **splitting
             )
         self.class_names = self.train_videos.features["label"].names
         self.updates_per_epoch = len(self.train_videos) // self.batch_size
@@ -218,8 +214,8 @@ class _Run:
                 f"{len(self.train_videos)} videos are less than one batch of {self.batch_size}: make "
                 "--per_device_train_batch_size, --gradient_accumulation_steps or --total_batch_size smaller."
             )
-        names = ("mixup_alpha", "cutmix_alpha", "mixing_probability", "cutmix_probability", "label_smoothing")
-        self.mixing = BatchMixing(len(self.class_names), **{name: getattr(settings, name) for name in names})
+        mixing = ("mixup_alpha", "cutmix_alpha", "mixing_probability", "cutmix_probability", "label_smoothing")
+        self.mixing = BatchMixing(len(self.class_names), **settings.select(*mixing))
         if self.mixing.mixes and settings.per_device_train_batch_size == 1:
             raise ValueError(
                 "Mixup and CutMix need two clips or more in a batch: raise --per_device_train_batch_size, or turn them off "
@@ -247,14 +243,13 @@ class _Run:
             self.bare_model.compile()
         self.augmentation = None
         if settings.augmentation:
-            names = ("crop_scale", "crop_ratio", "flip_probability", "grayscale_probability")
-            names += ("color_jitter", "color_jitter_probability")
+            colors = ("grayscale_probability", "color_jitter", "color_jitter_probability")
             self.augmentation = ClipAugmentation(
                 self.bare_model.config.vision_config.image_size,
                 self.processor.image_mean,
                 self.processor.image_std,
                 flip_label_pairs=parse_label_pairs(settings.flip_label_pairs, self.class_names),
-                **{name: getattr(settings, name) for name in names},
+                **settings.select("crop_scale", "crop_ratio", "flip_probability", *colors),
             )
 
     def prepare_optimizer(self):
@@ -274,7 +269,7 @@ class _Run:
             "list_of_training_videos": hash_videos(self.train_videos),
             "global_batch_size": self.batch_size,
             "learning_rate": self.peak_learning_rate,
-            **{name: getattr(settings, name) for name in FIXED_SETTINGS},
+            **settings.select("seed", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon"),
             "backbone_fingerprint": self.bare_model.config.backbone_fingerprint,
             "num_processes": self.accelerator.num_processes,
             "settings": dataclasses.asdict(settings),
@@ -309,7 +304,7 @@ class _Run:
         logger.info(
             f"{len(self.train_videos)} videos to train on and {len(self.validation_videos)} to evaluate on, "
             f"{len(self.class_names)} classes; {settings.num_epochs} epochs of {self.updates_per_epoch} updates of "
-            f"{self.batch_size} clips on {accelerator.num_processes} process(es), {accelerator.mixed_precision} precision; "
+            f"{self.batch_size} clips on {accelerator.num_processes} process(es), mixed precision {accelerator.mixed_precision}; "
             f"peak learning rate {self.peak_learning_rate:.3g}; {counts['tunable']:,} tunable and {counts['frozen']:,} "
             "frozen parameters."
         )
@@ -325,10 +320,8 @@ class _Run:
         clips = TrainingClips(self.train_videos, self.processor, self.augmentation, settings.seed)
         self.loader = iter(make_loader(clips, batches, collate_clips, settings.num_workers))
         self.new_unreadable: dict[int, str] = {}
-        is_hidden = not accelerator.is_main_process
-        self.progress = tqdm(
-            total=self.total_updates, initial=self.state.step, disable=is_hidden, unit="update", mininterval=1
-        )
+        bar = {"total": self.total_updates, "initial": self.state.step, "unit": "update", "mininterval": 1}
+        self.progress = tqdm(**bar, disable=not accelerator.is_main_process)
         if accelerator.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(accelerator.device)
         self.model.train()
@@ -501,9 +494,7 @@ class _Run:
                 f"{best['value']:.4f} after epoch {best['epoch']:g})."
             )
             if self.state.unreadable:
-                logger.warning(
-                    f"{len(self.state.unreadable)} training videos could not be read and were replaced by others."
-                )
+                logger.warning(f"{len(self.state.unreadable)} unreadable training videos were replaced by others.")
             if settings.push_to_hub:
                 repo_id = settings.hub_model_id or output_dir.resolve().name
                 commit = publish(output_dir, repo_id, private=settings.hub_private or None)

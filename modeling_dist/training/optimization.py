@@ -22,16 +22,8 @@ def decays(name: str, parameter: torch.Tensor) -> bool:
 
 def parameter_groups(model: FrozenBackboneModel, weight_decay: float) -> list[dict]:
     """
-    Return the tunable parameters for an optimizer, in one group that decays and one that does not.
-
-    Args:
-        model (`FrozenBackboneModel`):
-            The model; its frozen parameters are in neither group.
-        weight_decay (`float`):
-            Weight decay of the first group.
-
-    Returns:
-        `list[dict]`: Two groups, with `params` and `weight_decay`.
+    Return the tunable parameters for an optimizer, as two groups with `params` and `weight_decay`: the first decays, the
+    second does not. Frozen parameters are in neither.
     """
     groups = [{"params": [], "weight_decay": weight_decay}, {"params": [], "weight_decay": 0.0}]
     for name, parameter in model.named_parameters():

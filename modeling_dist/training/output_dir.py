@@ -63,13 +63,7 @@ def find_start(settings: TrainingSettings) -> Path | None:
 def check_same_run(then: dict, now: dict, checkpoint: Path):
     """
     Check that a run can resume from a checkpoint: with the same videos in the same batches, the same optimizer and the same
-    backbone. Other settings may differ, with a warning.
-
-    Args:
-        then, now (`dict`):
-            What identifies the run: `settings` (a dictionary of them), `num_processes`, and what must not change.
-        checkpoint (`Path`):
-            The checkpoint, for the messages.
+    backbone. `then` and `now` hold these, and the `settings` and `num_processes`, which may differ, with a warning.
 
     Raises:
         ValueError: If something differs that must not.

@@ -4,6 +4,7 @@
 import dataclasses
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from ..command_line import ArgumentParser, add_options, option, parse_options
 from ..data.settings import DECODERS, DatasetSettings
@@ -88,7 +89,9 @@ class TrainingSettings(DatasetSettings):
     learning_rate: float | None = option(None, "peak learning rate, instead of the scaled base_learning_rate")
     warmup_epochs: float = option(6, "number of epochs of linear warm-up", minimum=0)
     warmup_start_learning_rate: float = option(8e-7, "learning rate that the warm-up starts from")
-    weight_decay: float = option(1e-4, "weight decay, except for biases, 1-D parameters and tokens", minimum=0)
+    weight_decay: float = option(
+        1e-4, "weight decay; none for biases, 1-D parameters, tokens and positions", minimum=0
+    )
     adam_beta1: float = option(0.9, "decay rate of AdamW's first moment")
     adam_beta2: float = option(0.999, "decay rate of AdamW's second moment")
     adam_epsilon: float = option(1e-8, "epsilon of AdamW")
@@ -173,6 +176,10 @@ class TrainingSettings(DatasetSettings):
             return self.learning_rate
         return self.base_learning_rate * batch_size / self.base_batch_size
 
+    def select(self, *names: str) -> dict[str, Any]:
+        """Return the values of some settings, by name."""
+        return {name: getattr(self, name) for name in names}
+
     def save(self, path: str | os.PathLike):
         """Write all settings as JSON, which `--recipe path` reads."""
         write_json(path, dataclasses.asdict(self))
@@ -207,14 +214,8 @@ def make_parser(**kwargs) -> ArgumentParser:
 
 def parse_settings(arguments: list[str] | None = None, parser: ArgumentParser | None = None) -> TrainingSettings:
     """
-    Return the settings of a command line, which override those of a recipe, which override the defaults. Settings that no
-    run can have end the process with a message, as any mistake on a command line does.
-
-    Args:
-        arguments (`list[str]`, *optional*):
-            The command line, by default that of the process.
-        parser (`ArgumentParser`, *optional*):
-            What [`make_parser`] returned.
+    Return the settings of a command line, by default that of the process; they override those of a recipe, which override
+    the defaults. Settings that no run can have end the process with a message, as any mistake on a command line does.
     """
     parser = parser or make_parser()
     recipe_parser = ArgumentParser(prog=parser.prog, usage=parser.usage, add_help=False)
