@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None):
     settings = parse(arguments)
 
     import datasets
+    from accelerate import PartialState
     from transformers.utils import logging
 
     from ..evaluation.run import evaluate
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None):
         evaluation = evaluate(settings)
     if evaluation.is_main_process:
         print(evaluation.describe())
+    PartialState().destroy_process_group()
 
 
 if __name__ == "__main__":

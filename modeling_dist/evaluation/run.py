@@ -180,7 +180,6 @@ def evaluate(settings: EvaluationSettings) -> EvaluationResult:
     files = []
     if accelerator.is_main_process:
         files = write_report(output_dir, predictions, videos, class_names, metrics, settings.predictions_format)
-    accelerator.end_training()
     return EvaluationResult(metrics, output_dir, files)
 
 
