@@ -45,28 +45,14 @@ def read_checkpoint(
     name_or_path: str, variant: str | None = None, use_safetensors: bool | None = None, **download_kwargs
 ) -> tuple[dict[str, torch.Tensor], str | None]:
     """
-    Read the tensors of a checkpoint, whole or sharded, preferring safetensors to pickles.
-
-    Args:
-        name_or_path (`str`):
-            Hub id or local folder.
-        variant, use_safetensors:
-            As in `PreTrainedModel.from_pretrained`.
-        download_kwargs:
-            `revision`, `subfolder`, and those of `DOWNLOAD_OPTIONS`.
-
-    Returns:
-        `tuple[dict[str, torch.Tensor], str | None]`: The tensors, memory-mapped from the files, and the commit that they
-        come from (`None` for a folder).
+    Read the tensors of a checkpoint in a folder or a repository, whole or sharded, preferring safetensors to pickles.
+    Returns them, memory-mapped from the files, and the commit that they come from (`None` for a folder).
 
     Raises:
         OSError: If the checkpoint does not exist or cannot be read.
     """
-    names = []
-    if use_safetensors is not False:
-        names += [SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME]
-    if not use_safetensors:
-        names += [WEIGHTS_NAME, WEIGHTS_INDEX_NAME]
+    safe, pickled = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME), (WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
+    names = {None: safe + pickled, True: safe, False: pickled}[use_safetensors]
     names = [add_variant(name, variant) for name in names]
     for name in names:
         path = cached_file(name_or_path, name, _raise_exceptions_for_missing_entries=False, **download_kwargs)
@@ -93,15 +79,8 @@ def select_weights(
     tensors: dict[str, torch.Tensor], name_or_path: str, model_class: type[PreTrainedModel], config: PreTrainedConfig
 ) -> dict[str, torch.Tensor]:
     """
-    Return the weights of one part of CLIP, named as in the class of that part.
-
-    Args:
-        tensors (`dict[str, torch.Tensor]`):
-            The checkpoint of a whole CLIP model or of that part.
-        name_or_path (`str`):
-            Where the checkpoint comes from, for the error message.
-        model_class (`type[PreTrainedModel]`), config (`PreTrainedConfig`):
-            The part: `CLIPVisionModel` or `CLIPTextModelWithProjection`.
+    Return the weights of one part of CLIP, `CLIPVisionModel` or `CLIPTextModelWithProjection`, named as in its class. The
+    tensors may be those of the whole CLIP, read from `name_or_path`.
 
     Raises:
         ValueError: If tensors are missing or have another shape.
@@ -162,17 +141,7 @@ def fingerprint_weights(tensors: dict[str, torch.Tensor]) -> str:
 
 @dataclass
 class Backbone:
-    """
-    The checkpoint of a CLIP model, or of its vision encoder alone.
-
-    Args:
-        name_or_path (`str`):
-            Hub id or local folder.
-        commit_hash (`str`, *optional*):
-            The commit of the repository; `None` for a folder.
-        tensors (`dict[str, torch.Tensor]`):
-            Everything that the checkpoint holds.
-    """
+    """The checkpoint of a CLIP model or of its vision encoder alone, read from a repository's commit or from a folder."""
 
     name_or_path: str
     commit_hash: str | None
@@ -180,35 +149,20 @@ class Backbone:
 
     @classmethod
     def read(cls, name_or_path: str | os.PathLike, **download_kwargs) -> "Backbone":
-        """
-        Read the checkpoint as [`read_checkpoint`] does.
-
-        Raises:
-            OSError: If the checkpoint does not exist or cannot be read.
-        """
+        """Read the checkpoint as [`read_checkpoint`] does."""
         name_or_path = os.fspath(name_or_path)
         tensors, commit_hash = read_checkpoint(name_or_path, **download_kwargs)
         return cls(name_or_path, commit_hash, tensors)
 
     def read_vision_config(self, **download_kwargs) -> CLIPVisionConfig:
-        """
-        Read the configuration of the vision encoder, with the `projection_dim` that the weights have.
-
-        Raises:
-            OSError: If there is no configuration, or it cannot be read.
-        """
+        """Read the configuration of the vision encoder, with the `projection_dim` that the weights have."""
         config = CLIPVisionConfig.from_pretrained(self.name_or_path, **download_kwargs)
         if self.visual_projection is not None:
             config.projection_dim = len(self.visual_projection)
         return config
 
     def vision_weights(self, vision_config: CLIPVisionConfig) -> dict[str, torch.Tensor]:
-        """
-        Return the weights of the vision encoder, named as in `CLIPVisionModel`.
-
-        Raises:
-            ValueError: If tensors are missing or do not have the shapes that the configuration gives.
-        """
+        """Return the weights of the vision encoder, as [`select_weights`] does."""
         return select_weights(self.tensors, self.name_or_path, CLIPVisionModel, vision_config)
 
     def fingerprint(self, vision_config: CLIPVisionConfig) -> str:
@@ -219,6 +173,3 @@ class Backbone:
     def visual_projection(self) -> torch.Tensor | None:
         """CLIP's projection to image embeddings `(projection_dim, hidden_size)`; `None` for a vision encoder alone."""
         return self.tensors.get("visual_projection.weight")
-
-
-__all__ = ["Backbone", "fingerprint_weights", "read_checkpoint", "same_weights", "sample_weights", "select_weights"]

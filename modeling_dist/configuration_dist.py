@@ -11,6 +11,11 @@ from transformers import CLIPVisionConfig, PreTrainedConfig
 POOLING_HEAD_DIM = 64
 
 
+def check_zero_shot_weight(zero_shot_weight: float):
+    if not 0 <= zero_shot_weight <= 1:
+        raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1, got {zero_shot_weight}.")
+
+
 @strict
 class DiSTConfig(PreTrainedConfig):
     r"""
@@ -191,13 +196,11 @@ class DiSTConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must be greater than 0, got {getattr(self, name)}.")
         if self.initializer_range is not None and self.initializer_range <= 0:
             raise ValueError(f"`initializer_range` must be greater than 0 or None, got {self.initializer_range}.")
-        if not 0 <= self.zero_shot_weight <= 1:
-            raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1, got {self.zero_shot_weight}.")
+        check_zero_shot_weight(self.zero_shot_weight)
         if self.zero_shot_weight > 0 and not self.has_visual_projection:
             raise ValueError(
                 f"`zero_shot_weight={self.zero_shot_weight}` needs a head with CLIP's visual projection "
-                "(`has_visual_projection=True`). Leave it at 0 and call `model.set_zero_shot_weight`, which loads the "
-                "projection."
+                "(`has_visual_projection=True`). Leave it at 0 and call `model.set_zero_shot_weight`, which loads it."
             )
         if self.num_frames % self.spatial_frame_stride != 0:
             raise ValueError(
@@ -206,14 +209,13 @@ class DiSTConfig(PreTrainedConfig):
             )
         if self.integration_dim % POOLING_HEAD_DIM != 0:
             raise ValueError(
-                f"`integration_dim` must be a multiple of {POOLING_HEAD_DIM}, the size of one attention head of the "
-                f"pooling, got {self.integration_dim}."
+                f"`integration_dim` must be a multiple of {POOLING_HEAD_DIM}, the width of one attention head of the pooling, got "
+                f"{self.integration_dim}."
             )
         for name in kernel_sizes:
             if getattr(self, name) % 2 == 0:
                 raise ValueError(
-                    f"`{name}` must be odd, so that a convolution padded with {name} // 2 frames on both sides gives "
-                    f"one output per frame, got {getattr(self, name)}."
+                    f"`{name}` must be odd, so that its convolution gives one output per frame, got {getattr(self, name)}."
                 )
         for ratio, dim in dim_of_ratio.items():
             if int(getattr(self, dim) * getattr(self, ratio)) < 1:
@@ -221,22 +223,17 @@ class DiSTConfig(PreTrainedConfig):
                     f"`{dim}` times `{ratio}` must be at least 1, got {getattr(self, dim)} * {getattr(self, ratio)}."
                 )
         num_layers = self.vision_config.num_hidden_layers
-        ascending = all(low < high for low, high in zip(self.selected_layers, self.selected_layers[1:]))
-        in_range = all(0 <= layer < num_layers for layer in self.selected_layers)
-        if not (self.selected_layers and ascending and in_range):
+        layers = sorted(set(range(num_layers)).intersection(self.selected_layers))
+        if not layers or layers != self.selected_layers:
             raise ValueError(
                 f"`selected_layers` must be layers of the spatial encoder in ascending order, from 0 to {num_layers - 1}, "
                 f"at least one and none twice, got {self.selected_layers}."
             )
-        for name in ("image_size", "patch_size"):
-            if not isinstance(getattr(self.vision_config, name), int):
-                raise ValueError(
-                    f"`vision_config.{name}` must be an integer, got {getattr(self.vision_config, name)}."
-                )
-        if self.vision_config.image_size % self.vision_config.patch_size != 0:
+        image_size, patch_size = self.vision_config.image_size, self.vision_config.patch_size
+        if not (isinstance(image_size, int) and isinstance(patch_size, int) and image_size % patch_size == 0):
             raise ValueError(
-                "`vision_config.image_size` must be a multiple of `vision_config.patch_size`, got "
-                f"{self.vision_config.image_size} and {self.vision_config.patch_size}."
+                "`vision_config.image_size` must be a multiple of `vision_config.patch_size`, both integers, got "
+                f"{image_size} and {patch_size}."
             )
         if self.vision_config.num_channels != 3:
             raise ValueError(f"`vision_config.num_channels` must be 3 (RGB), got {self.vision_config.num_channels}.")

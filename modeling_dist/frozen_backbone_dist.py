@@ -60,12 +60,7 @@ def is_local(name_or_path: str | None) -> bool:
 
 
 def refuse_local_backbone(backbone: str | None):
-    """
-    Check that other people can find the backbone.
-
-    Raises:
-        ValueError: If the backbone is a folder on this machine.
-    """
+    """Raise a `ValueError` if the backbone is a folder on this machine, which other people cannot load."""
     if is_local(backbone):
         raise ValueError(
             f"The backbone is a folder on this machine, {backbone}, which nobody else has. Name the repository that holds the "
@@ -98,17 +93,15 @@ class FrozenBackboneModel(PreTrainedModel):
 
     def is_tunable(self, name: str) -> bool:
         """
-        Whether the parameter or buffer of that name is trained and saved: all are but those of a frozen backbone.
-        Freezing, saving, counting and the optimizer go by this.
+        Whether the parameter or buffer with that name is trained and saved: all but those of a frozen backbone. Freezing,
+        saving, counting and the optimizer go by this.
         """
         return not (self.config.freeze_backbone and in_backbone(name))
 
     def count_parameters(self) -> dict[str, int]:
         """Return the number of parameters of each kind: `{"frozen": …, "tunable": …}`."""
-        counts = {"frozen": 0, "tunable": 0}
-        for name, parameter in self.named_parameters():
-            counts["tunable" if self.is_tunable(name) else "frozen"] += parameter.numel()
-        return counts
+        tunable = sum(parameter.numel() for name, parameter in self.named_parameters() if self.is_tunable(name))
+        return {"frozen": sum(parameter.numel() for parameter in self.parameters()) - tunable, "tunable": tunable}
 
     @property
     def saves_backbone(self) -> bool:
@@ -132,10 +125,8 @@ class FrozenBackboneModel(PreTrainedModel):
     def _mark_tunable(self):
         config = self.config
         # Layers that the model never runs get no gradient even where the backbone is trained, which DDP does not accept.
-        never_run = ("post_layernorm.",) + tuple(
-            f"encoder.layers.{layer}."
-            for layer in range(config.selected_layers[-1] + 1, config.vision_config.num_hidden_layers)
-        )
+        layers = range(config.selected_layers[-1] + 1, config.vision_config.num_hidden_layers)
+        never_run = ("post_layernorm.", *(f"encoder.layers.{layer}." for layer in layers))
         for name, parameter in self.named_parameters():
             if parameter.is_floating_point():  # quantized weights cannot have a gradient
                 is_run = not (in_backbone(name) and name.split(f"{BACKBONE_MODULE}.", 1)[1].startswith(never_run))
@@ -179,7 +170,7 @@ class FrozenBackboneModel(PreTrainedModel):
         unknown = sorted(kwargs.keys() - allowed)
         if unknown:
             raise ValueError(
-                f"`from_backbone` takes no {', '.join(unknown)}. The values of {cls.config_class.__name__} that it takes are "
+                f"`from_backbone` takes no {', '.join(unknown)}. Values of {cls.config_class.__name__} that can be given: "
                 f"{', '.join(sorted(allowed))}."
             )
         backbone = Backbone.read(backbone, **download_kwargs)
@@ -187,9 +178,8 @@ class FrozenBackboneModel(PreTrainedModel):
         kwargs.setdefault("projection_dim", vision_config.projection_dim)
         config = cls.config_class(vision_config=vision_config, backbone=backbone.name_or_path, **kwargs)
         weights = backbone.vision_weights(config.vision_config)
-        options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
         dtype = torch.float32 if dtype in (None, "auto") else dtype
-        model = cls._from_config(config, dtype=dtype, **options)
+        model = cls._from_config(config, dtype=dtype, attn_implementation=attn_implementation)
         model.base_model.spatial_encoder.load_state_dict(weights)
         model._remember_backbone(weights, backbone.name_or_path, backbone.commit_hash, fingerprint_weights(weights))
         return model.eval()
@@ -251,8 +241,7 @@ class FrozenBackboneModel(PreTrainedModel):
 
         weights_kwargs = {name: kwargs.pop(name) for name in ("variant", "use_safetensors") if name in kwargs}
         tensors, own_commit_hash = read_checkpoint(path, **weights_kwargs, **own_kwargs)
-        is_base_model = not cls.backbone_prefix.startswith(f"{cls.base_model_prefix}.")
-        if is_base_model:
+        if not cls.backbone_prefix.startswith(f"{cls.base_model_prefix}."):  # the model without a head
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(cls.head_prefix)}
         weights = select_backbone(tensors)
         commit_hash, fingerprint = config.backbone_revision, config.backbone_fingerprint
@@ -289,7 +278,7 @@ class FrozenBackboneModel(PreTrainedModel):
     def _read_backbone(
         cls, path: str, config: PreTrainedConfig, download_kwargs: dict
     ) -> tuple[dict[str, torch.Tensor], str | None, str]:
-        """Read the weights that `config.backbone` names, and check that they are the right ones. Also returns their commit and fingerprint."""
+        """Return the weights that `config.backbone` names, after checking that they are the right ones, their commit and fingerprint."""
         if config.backbone is None:
             raise ValueError(
                 f"{path} holds only the tunable weights, and its configuration names no backbone. Pass "
@@ -300,9 +289,9 @@ class FrozenBackboneModel(PreTrainedModel):
             backbone = Backbone.read(config.backbone, revision=revision, **download_kwargs)
         except OSError as error:
             raise OSError(
-                f"The backbone's weights could not be loaded from `{config.backbone}` (revision {revision or 'main'}). "
-                "If they are somewhere else, pass `backbone=<folder or Hub id>`, and `backbone_revision` if they are not on "
-                f"the main branch there. The cause: {error}"
+                f"The backbone's weights could not be loaded from `{config.backbone}` (revision {revision or 'main'}). If they "
+                "are elsewhere, pass `backbone=<folder or Hub id>`, and `backbone_revision` if they are not on the main branch "
+                f"there. The cause: {error}"
             ) from error
         weights = backbone.vision_weights(config.vision_config)
         fingerprint = fingerprint_weights(weights)
@@ -324,8 +313,8 @@ class FrozenBackboneModel(PreTrainedModel):
         **kwargs,
     ):
         """
-        Save the tunable weights, the head and the configuration, which names the backbone. All files are written to a
-        temporary folder first, so that a failure leaves `save_directory` as it was.
+        Save the tunable weights, the head and the configuration, which names the backbone. All files are written to a temporary
+        folder first, so that a failure leaves `save_directory` as it was.
 
         Args:
             save_directory (`str` or `os.PathLike`):
@@ -355,8 +344,7 @@ class FrozenBackboneModel(PreTrainedModel):
         save_directory = os.fspath(save_directory)
         if getattr(self, "_hf_peft_config_loaded", False):
             # Only the adapters are saved, to files of their own.
-            kwargs |= {"is_main_process": is_main_process, "state_dict": state_dict, "push_to_hub": push_to_hub}
-            return super().save_pretrained(save_directory, **kwargs)
+            return super().save_pretrained(save_directory, is_main_process, state_dict, push_to_hub, **kwargs)
         backbone = self.config.backbone or ""
         if os.path.isfile(save_directory):
             raise ValueError(f"`save_directory` must be a folder, and {save_directory} is a file.")
@@ -368,8 +356,7 @@ class FrozenBackboneModel(PreTrainedModel):
             raise ValueError("`distributed_checkpoint=True` is not supported. Leave it out: one process writes all.")
 
         state_dict = dict(self.state_dict() if state_dict is None else state_dict)
-        if include_backbone is None:
-            include_backbone = self._pushes_backbone
+        include_backbone = self._pushes_backbone if include_backbone is None else include_backbone
         publishing_kwargs = {}
         if push_to_hub:
             names = ("max_shard_size", "variant", "save_original_format", "save_peft_format")
@@ -404,8 +391,7 @@ class FrozenBackboneModel(PreTrainedModel):
             # safetensors has an error of its own for files that cannot be written.
             if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
                 raise OSError(
-                    f"Saving to {save_directory} failed: {error}. The folder is as it was. Make room or choose another "
-                    "folder, and save again."
+                    f"Saving to {save_directory} failed: {error}. The folder is as it was. Make room or choose another folder."
                 ) from error
             raise
         finally:
@@ -427,22 +413,18 @@ class FrozenBackboneModel(PreTrainedModel):
         self, state_dict: dict[str, torch.Tensor], is_unchanged: bool, include_backbone: bool | None
     ) -> bool:
         """Whether a checkpoint has to hold the backbone, given what `save_pretrained` was asked for."""
-        if not is_unchanged and include_backbone is False:
-            raise ValueError(
-                "The backbone's weights are not, or no longer, those of "
-                f"`{self.config.backbone}`, and would be lost with `include_backbone=False`. Leave that out, or load "
-                "the backbone with `from_pretrained` or `from_backbone`."
-            )
         if not is_unchanged:
+            if include_backbone is False:
+                raise ValueError(
+                    f"The backbone's weights are not, or no longer, those of `{self.config.backbone}`, and would be lost with "
+                    "`include_backbone=False`. Omit it, or load the backbone with `from_pretrained` or `from_backbone`."
+                )
             logger.info("The checkpoint includes the backbone, whose weights are not available from any repository.")
             include_backbone = True
         if include_backbone is None:
             include_backbone = self._saves_backbone_anyway
         if include_backbone and state_dict and not any(map(in_backbone, state_dict)):
-            raise ValueError(
-                "`state_dict` lacks the backbone's weights, which have to be saved because they are not available from any "
-                "repository."
-            )
+            raise ValueError("`state_dict` lacks the backbone's weights, which have to be saved with this model.")
         return include_backbone
 
     def _save_pipeline_code(self, folder: str):
@@ -529,6 +511,3 @@ class FrozenBackboneModel(PreTrainedModel):
             # A state dict of the tunable weights alone, or weights that are offloaded and so cannot have been trained.
             return True
         return same_samples(sample_weights(tensors), loaded_sample)
-
-
-__all__ = ["FrozenBackboneModel"]

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, PreTrainedModel
 
 from .checkpoint_dist import Backbone, select_weights
-from .configuration_dist import DiSTConfig
+from .configuration_dist import DiSTConfig, check_zero_shot_weight
 
 
 def no_autocast(device: torch.device) -> contextlib.AbstractContextManager:
@@ -57,12 +57,7 @@ class DiSTTextClassifier(nn.Module):
 
 
 def clean_class_names(class_names: list[str]) -> list[str]:
-    """
-    Strip class names of spaces and quotes, as the paper does before embedding them.
-
-    Raises:
-        ValueError: If there are none, or if one is empty or not a string.
-    """
+    """Strip class names of spaces and quotes, as the paper does before embedding them; a `ValueError` if one is empty."""
     given = [class_names] if isinstance(class_names, str) else list(class_names)
     class_names = [name.strip().strip('"') if isinstance(name, str) else "" for name in given]
     if not class_names or not all(class_names):
@@ -71,13 +66,7 @@ def clean_class_names(class_names: list[str]) -> list[str]:
 
 
 def load_text_model(name_or_path: str | os.PathLike, **download_kwargs) -> CLIPTextModelWithProjection:
-    """
-    Load CLIP's text encoder from a repository or folder that may hold more of CLIP.
-
-    Raises:
-        OSError: If the configuration or the weights cannot be found or read.
-        ValueError: If weights are missing or have another shape.
-    """
+    """Load CLIP's text encoder from a repository or folder that may hold more of CLIP."""
     config = CLIPTextConfig.from_pretrained(name_or_path, **download_kwargs)
     clip = Backbone.read(name_or_path, **download_kwargs)
     if "text_projection.weight" in clip.tensors:
@@ -89,12 +78,7 @@ def load_text_model(name_or_path: str | os.PathLike, **download_kwargs) -> CLIPT
 
 
 def load_tokenizer(name_or_path: str | os.PathLike, **download_kwargs) -> Callable:
-    """
-    Load CLIP's tokenizer.
-
-    Raises:
-        OSError: If it cannot be found or read.
-    """
+    """Load CLIP's tokenizer; an `OSError` if it cannot be found or read."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path, **download_kwargs)
     except (OSError, ValueError) as error:
@@ -112,12 +96,7 @@ def load_tokenizer(name_or_path: str | os.PathLike, **download_kwargs) -> Callab
 
 
 def embed_texts(texts: list[str], text_model: CLIPTextModelWithProjection, tokenizer: Callable) -> torch.Tensor:
-    """
-    Return CLIP's text embeddings, `(len(texts), projection_dim)` in float32, not normalized.
-
-    Raises:
-        ValueError: If a text has too many tokens.
-    """
+    """Return CLIP's text embeddings, `(len(texts), projection_dim)` in float32, not normalized."""
     max_length = text_model.config.max_position_embeddings
     input_ids = tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]
     if input_ids.shape[1] > max_length:
@@ -131,15 +110,8 @@ def embed_texts(texts: list[str], text_model: CLIPTextModelWithProjection, token
     return torch.cat([text_model(input_ids=batch).text_embeds.float() for batch in batches])
 
 
-def _check_zero_shot_weight(zero_shot_weight: float):
-    if not 0 <= zero_shot_weight <= 1:
-        raise ValueError(f"`zero_shot_weight` must be a number from 0 to 1, got {zero_shot_weight}.")
-
-
 class TextHeadMixin:
-    """
-    The methods by which a model with a [`DiSTTextClassifier`] as its `classifier` gets its classes from their names.
-    """
+    """The methods by which a model with a [`DiSTTextClassifier`] as its `classifier` gets its classes from their names."""
 
     @classmethod
     def _is_optional(cls, name: str) -> bool:
@@ -263,8 +235,8 @@ class TextHeadMixin:
         **download_kwargs,
     ) -> tuple[CLIPTextModelWithProjection, Callable]:
         """
-        Load CLIP's text encoder and its tokenizer, which [`~DiSTForVideoClassification.embed_class_names`] takes, to embed
-        class names repeatedly.
+        Load CLIP's text encoder and its tokenizer, which [`~DiSTForVideoClassification.embed_class_names`] takes, to embed class
+        names repeatedly.
 
         Args:
             text_model, tokenizer, download_kwargs:
@@ -276,12 +248,9 @@ class TextHeadMixin:
         """
         tokenizer_kwargs = download_kwargs
         if not isinstance(text_model, PreTrainedModel):
-            name_or_path = text_model or self.config.backbone
-            if name_or_path is None:
-                raise ValueError(
-                    "This model names no backbone to load CLIP's text encoder from. Pass `text_model=<folder or Hub id>`, "
-                    "or `class_embeds`."
-                )
+            name_or_path = text_model or self._require_backbone(
+                "text encoder", "Pass `text_model=<folder or Hub id>`, or `class_embeds`."
+            )
             if text_model is None:
                 download_kwargs = {"revision": self.config.backbone_revision, **download_kwargs}
             if tokenizer is None:
@@ -316,7 +285,7 @@ class TextHeadMixin:
             OSError: If the projection cannot be loaded.
         """
         self._check_text_head("`zero_shot_weight`")
-        _check_zero_shot_weight(zero_shot_weight)
+        check_zero_shot_weight(zero_shot_weight)
         if visual_projection is not None:
             self._set_visual_projection(visual_projection)
         elif zero_shot_weight > 0:
@@ -326,7 +295,7 @@ class TextHeadMixin:
     def _choose_zero_shot_weight(self, zero_shot_weight: float | None) -> float:
         """Return the weight that was given to `forward`, or else the model's own, if the head allows for it."""
         zero_shot_weight = self.zero_shot_weight if zero_shot_weight is None else zero_shot_weight
-        _check_zero_shot_weight(zero_shot_weight)
+        check_zero_shot_weight(zero_shot_weight)
         if zero_shot_weight > 0 and self.classifier.visual_projection is None:
             raise ValueError(
                 f"`zero_shot_weight={zero_shot_weight}` needs CLIP's visual projection, which this model has not loaded. "
@@ -351,18 +320,11 @@ class TextHeadMixin:
         self._check_text_head("`load_visual_projection`")
         if self.classifier.visual_projection is not None:
             return
-        name_or_path = self.config.backbone
-        if name_or_path is None:
-            raise ValueError(
-                "This model names no backbone to load CLIP's visual projection from. Pass it to "
-                "`set_zero_shot_weight` as `visual_projection`, or use `zero_shot_weight=0`."
-            )
+        cure = "Pass it to `set_zero_shot_weight` as `visual_projection`, or use `zero_shot_weight=0`."
+        name_or_path = self._require_backbone("visual projection", cure)
         clip = Backbone.read(name_or_path, **{"revision": self.config.backbone_revision, **download_kwargs})
         if clip.visual_projection is None:
-            raise ValueError(
-                f"`{name_or_path}` holds no visual projection, because it is not a whole CLIP. Pass the projection of the "
-                "whole one to `set_zero_shot_weight` as `visual_projection`, or use `zero_shot_weight=0`."
-            )
+            raise ValueError(f"`{name_or_path}` holds no visual projection, because it is not a whole CLIP. {cure}")
         self._set_visual_projection(clip.visual_projection)
 
     def _set_visual_projection(self, visual_projection: torch.Tensor):
@@ -375,9 +337,11 @@ class TextHeadMixin:
         self.classifier.visual_projection = visual_projection.detach().clone().to(self.classifier.class_embeds)
         self.config.has_visual_projection = True
 
+    def _require_backbone(self, part: str, cure: str) -> str:
+        if self.config.backbone is None:
+            raise ValueError(f"This model names no backbone to load CLIP's {part} from. {cure}")
+        return self.config.backbone
+
     def _check_text_head(self, what: str):
         if self.config.head_type != "text":
             raise ValueError(f'{what} needs the text head; this model has `head_type="{self.config.head_type}"`.')
-
-
-__all__ = ["DiSTTextClassifier", "TextHeadMixin"]

@@ -15,11 +15,11 @@ TASK = "zero-shot-video-classification"
 class ZeroShotVideoClassificationPipeline(Pipeline):
     """
     Classify videos into classes that are named in words, with a [`DiSTForVideoClassification`] that has the text head. The
-    model's own classes play no part and are not changed. Its head holds CLIP's visual projection after the first call that
-    needs it.
+    model's own classes play no part and are not changed.
 
     CLIP's text encoder and visual projection are loaded from the repository of the model's backbone when they are first
-    needed. For a model that names no backbone, give the text encoder and its tokenizer.
+    needed; the projection stays in the model's head. For a model that names no backbone, give the text encoder and its
+    tokenizer.
 
     Args:
         text_model (`CLIPTextModelWithProjection`, `str` or `os.PathLike`, *optional*):
