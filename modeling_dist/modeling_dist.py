@@ -505,19 +505,14 @@ class DiSTModel(DiSTPreTrainedModel):
     ) -> tuple[int, int]:
         """Check the shape, and return the number of patches in a frame's height and width."""
         size, patch_size = self.config.vision_config.image_size, self.config.vision_config.patch_size
-        batch = "batch" if num_axes == 5 else "batch, views"
-        expected = f"({batch}, {self.config.num_frames}, 3, {size}, {size})"
-        if interpolate_pos_encoding:
-            expected = f"({batch}, {self.config.num_frames}, 3, multiple of {patch_size}, multiple of {patch_size})"
+        axes = "batch" if num_axes == 5 else "batch, views"
+        length = f"multiple of {patch_size}" if interpolate_pos_encoding else size
+        expected = f"({axes}, {self.config.num_frames}, 3, {length}, {length})"
         if pixel_values_videos is None:
             raise ValueError(f"`pixel_values_videos` is needed, of shape {expected}.")
         shape = tuple(pixel_values_videos.shape)
-        fits = len(shape) == num_axes and shape[-4:-2] == (self.config.num_frames, 3)
-        if fits and interpolate_pos_encoding:
-            fits = shape[-2] % patch_size == 0 and shape[-1] % patch_size == 0
-        elif fits:
-            fits = shape[-2:] == (size, size)
-        if not fits:
+        fits = all(length % patch_size == 0 if interpolate_pos_encoding else length == size for length in shape[-2:])
+        if len(shape) != num_axes or shape[-4:-2] != (self.config.num_frames, 3) or not fits:
             hint = "" if interpolate_pos_encoding else " Other sizes need `interpolate_pos_encoding=True`."
             raise ValueError(f"`pixel_values_videos` must have shape {expected}, got {shape}.{hint}")
         return shape[-2] // patch_size, shape[-1] // patch_size
