@@ -33,19 +33,9 @@ def option(
     metavar: str | None = None,
 ) -> Any:
     """
-    Declare a field of [`Settings`] as an option of a command.
-
-    Args:
-        default (`Any`):
-            The default value; a list is copied for every instance.
-        help (`str`):
-            A phrase that stands alone.
-        group (`str`, *optional*):
-            Heading in the help, for this field and those after it.
-        choices (`Sequence`, *optional*), minimum (`float`, *optional*), required (`bool`, defaults to `False`):
-            Which values are allowed.
-        metavar (`str`, *optional*):
-            What the help calls the value.
+    Declare a field of [`Settings`] as an option of a command. `help` is a phrase that stands alone; `group` is a
+    heading in the help, for this field and those after it; `choices`, `minimum` and `required` say which values are
+    allowed. A list as `default` is copied for every instance.
     """
     names = ("help", "group", "choices", "minimum", "required", "metavar")
     metadata = dict(zip(names, (help, group, choices, minimum, required, metavar)))
@@ -59,10 +49,8 @@ class Settings:
 
     def check(self):
         """
-        Check everything that can be checked before anything is read or written.
-
-        Raises:
-            ValueError: For values that are not allowed.
+        Check everything that can be checked before anything is read or written, with a `ValueError` for what is not
+        allowed.
         """
         for field in dataclasses.fields(self):
             value, allowed = getattr(self, field.name), field.metadata

@@ -14,11 +14,7 @@ from typing import Any
 def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     """
     Give a temporary path to write to, which takes the place of `path` at the end. Whatever fails in between leaves an
-    existing file as it was, and no other one behind.
-
-    Args:
-        path (`str` or `os.PathLike`):
-            The file. Its folder has to exist.
+    existing file as it was, and no other one behind. The folder has to exist.
     """
     path = Path(path)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
@@ -33,13 +29,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
 def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     """
     Give an empty temporary folder to write to, which is renamed to `path` at the end, or removed if anything fails.
-
-    Args:
-        path (`str` or `os.PathLike`):
-            The folder. It must not exist, or be empty.
-
-    Raises:
-        FileExistsError: If there is a file in its place, or something in it.
+    `path` must not exist, or be empty.
     """
     path = Path(path).absolute()
     if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
@@ -69,13 +59,7 @@ def write_json(path: str | os.PathLike, content: Any, indent: int = 2, sort_keys
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """
-    Return the content of a JSON file.
-
-    Raises:
-        OSError: If the file cannot be read.
-        ValueError: If it is not JSON in UTF-8; the message names it.
-    """
+    """Return the content of a JSON file. What is not JSON in UTF-8 is a `ValueError` that names the file."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -83,13 +67,7 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def read_json_object(path: str | os.PathLike) -> dict[str, Any]:
-    """
-    Return the content of a JSON file that holds an object.
-
-    Raises:
-        OSError: If the file cannot be read.
-        ValueError: If it is not JSON, or holds something else.
-    """
+    """Return the content of a JSON file that holds an object; anything else is a `ValueError` that names the file."""
     content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a JSON object, and holds a {type(content).__name__}.")

@@ -8,13 +8,8 @@ from collections.abc import Callable
 
 def lazy_exports(package: str, modules: dict[str, tuple[str, ...]]) -> tuple[Callable, Callable, list[str]]:
     """
-    Make `__getattr__`, `__dir__` and `__all__` of a package (PEP 562).
-
-    Args:
-        package (`str`):
-            Its `__name__`.
-        modules (`dict[str, tuple[str, ...]]`):
-            The names that each of its modules gives.
+    Make `__getattr__`, `__dir__` and `__all__` of a package (PEP 562), given the names that each of its modules
+    exports.
     """
     module_of = {name: module for module, names in modules.items() for name in names}
 

@@ -96,18 +96,8 @@ def command_words() -> list[str]:
 
 def run_demo(settings: DemoSettings) -> dict[str, float]:
     """
-    Make what the output folder does not hold yet, and classify some videos.
-
-    Args:
-        settings (`DemoSettings`):
-            The options.
-
-    Returns:
-        `dict[str, float]`: `top1`, and `shuffled_top1` with the frames in random order.
-
-    Raises:
-        OSError: If the video cannot be read.
-        ValueError: If the output folder holds something else, or the demo of another size.
+    Make what the output folder does not hold yet, and classify some videos. Return `top1`, and `shuffled_top1` with
+    the frames in random order.
     """
     import datasets
     from transformers import pipeline
@@ -160,12 +150,7 @@ def run_demo(settings: DemoSettings) -> dict[str, float]:
 
 
 def check_output(output: Path, options: dict[str, int]):
-    """
-    Make the output folder, or make sure that what is in it comes from a demo of the same size.
-
-    Raises:
-        ValueError: If it holds anything else.
-    """
+    """Make the output folder, or raise a `ValueError` if it holds anything but a demo of the same size."""
     record = output / "demo.json"
     if output.exists() and not output.is_dir() or output.is_dir() and any(output.iterdir()) and not record.exists():
         raise ValueError(f"--output {output} is not empty and holds no demo. Choose a new folder.")

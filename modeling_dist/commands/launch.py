@@ -34,16 +34,9 @@ def split_arguments(parser: ArgumentParser, arguments: list[str]) -> tuple[list[
 
 def launch(command: str, arguments: list[str]):
     """
-    Run a command of this package as `accelerate launch` runs a script, and end as it does.
-
-    Args:
-        command (`str`):
-            A module of this folder with `make_parser()`, `parse(arguments)` and `main(arguments)`.
-        arguments (`list[str]`):
-            Options of the command and of the launcher, in any order.
-
-    Raises:
-        SystemExit: If an option is unknown to both, or the command fails.
+    Run a command of this package as `accelerate launch` runs a script, and end as it does. `command` is a module of
+    this folder with `make_parser()`, `parse(arguments)` and `main(arguments)`; `arguments` are options of the command
+    and of the launcher, in any order.
     """
     module = importlib.import_module(f".{command}", __package__)
     parser = module.make_parser()

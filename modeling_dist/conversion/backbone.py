@@ -23,12 +23,8 @@ def find_backbone(
     name_or_path: str | os.PathLike | None, vision_config: CLIPVisionConfig, download_kwargs: dict[str, Any]
 ) -> tuple[Backbone | None, CLIPVisionConfig | None, str]:
     """
-    Read the given backbone, or else OpenAI's CLIP of the same sizes if it can be reached. Return it with its configuration,
-    or the reason why there is none.
-
-    Raises:
-        OSError: If the backbone, or its revision, was given and cannot be read.
-        ValueError: If a revision was given, and OpenAI has no CLIP of these sizes.
+    Read the given backbone, or else OpenAI's CLIP of the same sizes if it can be reached. Return it with its
+    configuration, or the reason why there is none.
     """
 
     def read(name_or_path: str | os.PathLike) -> tuple[Backbone, CLIPVisionConfig, str]:
@@ -94,15 +90,9 @@ def _check_vision_config(vision_config: CLIPVisionConfig, backbone: Backbone, ba
 @dataclass
 class VisionTower:
     """
-    The spatial encoder of the converted model.
-
-    Args:
-        tensors (`dict[str, torch.Tensor]`):
-            Its weights, named as in `CLIPVisionModel`.
-        visual_projection (`torch.Tensor`, *optional*):
-            CLIP's visual projection, if it has to be saved in the head because the backbone does not hold the same one.
-        backbone (`Backbone`, *optional*):
-            Where the weights come from; `None` if they are the checkpoint's own, and are saved with the model.
+    The spatial encoder of the converted model: its weights, named as in `CLIPVisionModel`; the backbone that they come
+    from, or `None` if they are the checkpoint's own and are saved with the model; and CLIP's visual projection if the
+    head has to hold it because the backbone's differs.
     """
 
     tensors: dict[str, torch.Tensor]
@@ -117,11 +107,8 @@ def choose_vision_tower(
     backbone_mismatch: str,
 ) -> tuple[VisionTower, list[tuple[str, str]]]:
     """
-    Decide where the weights of the spatial encoder come from, by comparing the checkpoint with the backbone. Return the
-    choice with lines for the report.
-
-    Raises:
-        ValueError: If the backbone has other sizes or settings, or with `"error"`, other weights.
+    Decide where the weights of the spatial encoder come from, by comparing the checkpoint with the backbone. Return
+    the choice with lines for the report.
     """
     config, tensors = official.config, official.tensors
     own = select_backbone(convert_state_dict(tensors)[0])

@@ -87,21 +87,11 @@ def _load(path: str) -> Any:
 
 def read_official_checkpoint(checkpoint: str | os.PathLike) -> tuple[dict[str, torch.Tensor], list[str]]:
     """
-    Read the tensors of one of the authors' checkpoints. No code in the file is run: a file that contains more than tensors
-    and plain values is refused.
+    Read the tensors of one of the authors' checkpoints. No code in the file is run: a file that contains more than
+    tensors and plain values is refused.
 
-    Args:
-        checkpoint (`str` or `os.PathLike`):
-            The .pyth file.
-
-    Returns:
-        `tuple[dict[str, torch.Tensor], list[str]]`: The tensors of `model_state`, without the prefixes of the authors'
-        model and of DistributedDataParallel, and with old names of `dist_net` replaced by the current ones; and the names
-        of the file's other entries.
-
-    Raises:
-        OSError: If the file is missing, truncated or not a checkpoint.
-        ValueError: If it contains objects of other types, or no `model_state`.
+    Return the tensors of `model_state`, without the prefixes of the authors' model and of DistributedDataParallel and
+    with current names in `dist_net`, and the names of the file's other entries.
     """
     checkpoint = os.fspath(checkpoint)
     content = _load(checkpoint)
@@ -246,19 +236,8 @@ def _check_tensors(
 @dataclass
 class OfficialCheckpoint:
     """
-    One of the authors' checkpoints, complete and of consistent sizes.
-
-    Args:
-        path (`str`):
-            The file.
-        tensors (`dict[str, torch.Tensor]`):
-            The tensors under the names that [`read_official_checkpoint`] gives them.
-        other_entries (`list[str]`):
-            Names of what else the file holds.
-        config (`DiSTConfig`), text_config (`CLIPTextConfig`):
-            The configurations of the model and of the text tower.
-        unused (`list[str]`):
-            Names of the tensors that no output depends on.
+    One of the authors' checkpoints, complete and of consistent sizes. Its tensors have the names that
+    [`read_official_checkpoint`] gives them; `unused` names those that no output depends on.
     """
 
     path: str
@@ -272,10 +251,7 @@ class OfficialCheckpoint:
     def read(cls, path: str, selected_layers: list[int] | None = None) -> "OfficialCheckpoint":
         """
         Read a checkpoint, and its sizes from the tensors. The numbers of attention heads are set by [`set_num_heads`].
-
-        Raises:
-            OSError: If the file is missing, truncated or not a checkpoint.
-            ValueError: If its content is not that of a DiST; all tensors that do not fit are listed.
+        The error for a file that is not a DiST lists all tensors that do not fit.
         """
         tensors, other_entries = read_official_checkpoint(path)
         sizes = _read_sizes(path, tensors)
@@ -292,9 +268,6 @@ class OfficialCheckpoint:
     def set_num_heads(self, num_attention_heads: int | None, num_text_attention_heads: int | None):
         """
         Set the numbers of attention heads of the vision and the text tower; by default, the heads have CLIP's width.
-
-        Raises:
-            ValueError: If they do not divide the widths.
         """
         for config, num_heads, option, what in (
             (self.config.vision_config, num_attention_heads, "num_attention_heads", "vision tower"),

@@ -73,10 +73,6 @@ def find_token_ids(
 ) -> torch.Tensor:
     """
     Return the class names' token ids: the given ones, or those of the given tokenizer, or else of the backbone's.
-
-    Raises:
-        OSError: If a file is missing or cannot be read.
-        ValueError: If there is no tokenizer, or the token ids do not fit the text tower.
     """
     if class_token_ids is not None:
         return _read_token_ids(class_token_ids, text_config)

@@ -106,16 +106,8 @@ def strip_prefix(name: str) -> str:
 
 def convert_tunable_tensor(name: str, tensor: torch.Tensor) -> tuple[str | None, torch.Tensor]:
     """
-    Convert a tensor of the authors' `dist_net`, or its gradient, to the name and shape that it has in `DiSTModel`.
-
-    Args:
-        name (`str`):
-            The authors' name, without the prefixes and `dist_net.`.
-        tensor (`torch.Tensor`):
-            The tensor.
-
-    Returns:
-        `tuple[str | None, torch.Tensor]`: The name (`None` if it is unknown) and the tensor.
+    Convert a tensor of the authors' `dist_net`, or its gradient, to the name and shape that it has in `DiSTModel`. The
+    authors' name comes without prefixes and `dist_net.`; the new one is `None` if it is unknown.
     """
     renamed = rename(name, TUNABLE_NAMES)
     if renamed is None:
@@ -135,16 +127,9 @@ def convert_tunable_tensor(name: str, tensor: torch.Tensor) -> tuple[str | None,
 
 def convert_state_dict(state_dict: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], list[str]]:
     """
-    Convert the vision tower and `dist_net` of one of the authors' checkpoints to a state dict of `DiSTModel`.
-
-    Args:
-        state_dict (`dict[str, torch.Tensor]`):
-            The checkpoint's `model_state`.
-
-    Returns:
-        `tuple[dict[str, torch.Tensor], list[str]]`: The tensors under the names of `DiSTModel`, and the names that were
-        left out: the text tower, CLIP's visual projection, and the last block's projection to the temporal encoder, which
-        is never used.
+    Convert the vision tower and `dist_net` in the `model_state` of one of the authors' checkpoints to a state dict of
+    `DiSTModel`. Also return the names that were left out: the text tower, CLIP's visual projection, and the last
+    block's projection to the temporal encoder, which is never used.
     """
     names = [strip_prefix(name) for name in state_dict]
     layers = [int(name.split(".")[2]) for name in names if name.startswith("dist_net.input_linears.")]

@@ -40,11 +40,9 @@ def check_model(
     token_ids: torch.Tensor,
 ) -> str:
     """
-    Compare the outputs of a converted model on a random video with a naive forward of the checkpoint, whose vision tower
-    the chosen one replaces. Return the largest relative differences in words.
-
-    Raises:
-        RuntimeError: If one of them exceeds `TOLERANCE`.
+    Compare the outputs of a converted model on a random video with a naive forward of the checkpoint, whose vision
+    tower the chosen one replaces. Return the largest relative differences in words; a `RuntimeError` if one exceeds
+    `TOLERANCE`.
     """
     own_vision_tower = {name: tensor.float() for name, tensor in vision_tower.tensors.items()}
     tensors = official.tensors | restore_vision_tower(list(official.tensors), own_vision_tower)

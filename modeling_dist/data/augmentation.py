@@ -14,20 +14,8 @@ from torchvision.transforms.v2 import functional as F
 
 def parse_label_pairs(pairs: Sequence[str], class_names: Sequence[str]) -> list[tuple[int, int]]:
     """
-    Parse pairs of labels as they are written on a command line.
-
-    Args:
-        pairs (`Sequence[str]`):
-            Pairs such as `"86:87"` or `"pan left:pan right"`, of labels or class names. A number that is also a class name is
-            read as the name. `["none"]` stands for no pairs.
-        class_names (`Sequence[str]`):
-            Class names in the order of the labels.
-
-    Returns:
-        `list[tuple[int, int]]`: The pairs of labels.
-
-    Raises:
-        ValueError: If a class does not exist.
+    Parse pairs of labels or class names as they are written on a command line, such as `"86:87"` or `"pan left:pan
+    right"`. A number that is also a class name is read as the name, and `["none"]` stands for no pairs.
     """
     if list(pairs) == ["none"]:
         return []

@@ -47,17 +47,8 @@ def _list_videos(folder: str) -> tuple[list[str], int]:
 
 def find_videos(folder: str | os.PathLike) -> list[str]:
     """
-    Return the video files in a folder and its subfolders, sorted. Files are recognized by their extension.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            The folder. Hidden files and subfolders, whose names start with a dot, are ignored.
-
-    Returns:
-        `list[str]`: Absolute paths.
-
-    Raises:
-        FileNotFoundError: If the folder does not exist.
+    Return the absolute paths of the video files in a folder and its subfolders, sorted. Files are recognized by their
+    extension; hidden files and subfolders are ignored.
     """
     folder = os.path.abspath(folder)
     if not os.path.isdir(folder):

@@ -51,12 +51,8 @@ class TrainingClips(torch.utils.data.Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         """
-        Returns:
-            `dict`: `pixel_values_videos` of shape `(num_frames, 3, height, width)`, `label`, and `unreadable`, which maps
-            the indices of the videos that were tried before to the reasons.
-
-        Raises:
-            VideoDecodingError: If `max_draws` videos in a row cannot be read.
+        Return `pixel_values_videos` of shape `(num_frames, 3, height, width)`, `label`, and `unreadable`, which maps
+        the indices of the videos that were tried before to the reasons.
         """
         epoch, index = key
         unreadable = {}

@@ -68,18 +68,9 @@ def make_path_dataset(paths: list[str]) -> Dataset:
 
 def video_source(video: dict | str) -> str | bytes:
     """
-    Return a row's video in a form that [`DiSTVideoProcessor`] accepts.
-
-    Args:
-        video (`dict` or `str`):
-            A dictionary with `"path"` and `"bytes"`, one of which can be `None`, or a path.
-
-    Returns:
-        `str` or `bytes`: The bytes if there are any, otherwise the path or http(s) URL. A file at another kind of URL, such
-        as `zip://a.mp4::archive.zip` or `hf://datasets/…`, is read here.
-
-    Raises:
-        VideoDecodingError: If there is neither a path nor bytes, or the file cannot be read.
+    Return a row's video, a path or a dictionary with `"path"` and `"bytes"`, in a form that [`DiSTVideoProcessor`]
+    accepts: the bytes if there are any, otherwise the path or http(s) URL. A file at another kind of URL, such as
+    `zip://a.mp4::archive.zip` or `hf://datasets/…`, is read here.
     """
     path, content = (video, None) if isinstance(video, str) else ((video or {}).get(key) for key in ("path", "bytes"))
     if content is not None:
@@ -97,18 +88,7 @@ def video_source(video: dict | str) -> str | bytes:
 
 
 def video_name(video: dict | str, index: int | None = None) -> str:
-    """
-    Return the name of a row's video for messages and tables.
-
-    Args:
-        video (`dict` or `str`):
-            As for [`video_source`].
-        index (`int`, *optional*):
-            Index of the row, which names a video that has no path.
-
-    Returns:
-        `str`: The path, or a name such as `"video 17"`.
-    """
+    """Return the name of a row's video for messages and tables: its path, or such as `"video 17"` by its index."""
     path = video if isinstance(video, str) else (video or {}).get("path")
     return path or ("a video without a path" if index is None else f"video {index}")
 
@@ -140,17 +120,11 @@ def write_video_list(dataset: Dataset, path: str | os.PathLike):
 
 def hash_videos(dataset: Dataset) -> str:
     """
-    Return a hash of a list of labeled videos: the names of the videos, their order, and their class names.
+    Return 16 hexadecimal digits for a list of labeled videos: the names of the videos, their order, and their class
+    names.
 
-    Folders that all paths have in common are ignored, so that moving the videos does not change the hash. The contents of
-    the files are ignored as well: videos without a path are told apart only by their number and labels.
-
-    Args:
-        dataset (`datasets.Dataset`):
-            A dataset from [`load_videos`].
-
-    Returns:
-        `str`: 16 hexadecimal digits.
+    Folders that all paths have in common are ignored, so that moving the videos does not change the hash. The contents
+    of the files are ignored as well: videos without a path are told apart only by their number and labels.
     """
     names = [path or f"video {index}" for index, path in enumerate(video_paths(dataset))]
     parts = [name.replace(os.sep, "/").split("/") for name in names]

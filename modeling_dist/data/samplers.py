@@ -24,25 +24,9 @@ class TrainingBatchSampler(torch.utils.data.Sampler):
     """
     Batch sampler of one process for training: endless batches of (epoch, index), one epoch after the other.
 
-    An epoch is a permutation of the videos, cut into global batches that are distributed among the processes. Videos left
-    over at the end of an epoch are in no batch; the next epoch leaves over others.
-
-    Args:
-        num_videos (`int`):
-            Number of videos in the dataset.
-        batch_size (`int`):
-            Batch size of each process.
-        batches_per_epoch (`int`):
-            Number of batches of each process in an epoch.
-        num_processes (`int`, defaults to 1), process_index (`int`, defaults to 0):
-            Number of processes, and the index of this one.
-        seed (`int`, defaults to 0):
-            Seed of the permutations.
-        start (`int`, defaults to 0):
-            Number of batches to skip, over all epochs, to resume training.
-
-    Raises:
-        ValueError: If there are not enough videos for this number of batches.
+    An epoch is a permutation of the videos, cut into global batches that are distributed among the processes:
+    `batches_per_epoch` batches of `batch_size` for each. Videos left over at the end of an epoch are in no batch; the
+    next epoch leaves over others. `start` batches, over all epochs, are skipped to resume training.
     """
 
     num_videos: int

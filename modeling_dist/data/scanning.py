@@ -33,17 +33,8 @@ BYTES_PER_PIECE = 2**28
 @dataclass
 class VideoProblem:
     """
-    What is wrong with a video.
-
-    Args:
-        index (`int`):
-            Index of the row in the dataset.
-        video (`str`):
-            Name of the video, see [`video_name`].
-        problem (`"unreadable"` or `"too short"`):
-            A video that is too short, with fewer frames than the model takes, can still be used: frames repeat.
-        reason (`str`):
-            A description.
+    What is wrong with a video, `"unreadable"` or `"too short"`, and why. A video that is too short, with fewer frames
+    than the model takes, can still be used: frames repeat.
     """
 
     index: int
@@ -174,21 +165,7 @@ def write_problems(path: str | os.PathLike, problems: Sequence[VideoProblem]):
 
 
 def scan(settings: ScanSettings, progress: bool = True) -> ScanReport:
-    """
-    Load a dataset, scan it, and write the problems to `settings.output`.
-
-    Args:
-        settings (`ScanSettings`):
-            The dataset and the options.
-        progress (`bool`, defaults to `True`):
-            Whether to show a progress bar.
-
-    Returns:
-        `ScanReport`: The problems.
-
-    Raises:
-        FileNotFoundError, ValueError: As for [`load_videos`] and [`scan_videos`], or if an option is missing.
-    """
+    """Load a dataset, scan it as [`scan_videos`] does, and write the problems to `settings.output`."""
     settings.check()
     dataset = load_videos(settings, split=settings.split)
     problems = scan_videos(

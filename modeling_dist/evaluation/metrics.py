@@ -17,23 +17,7 @@ def as_class_names(class_names: Sequence[str], num_classes: int) -> list[str]:
 
 
 def confusion_matrix(predictions: Sequence[int], labels: Sequence[int], num_classes: int) -> np.ndarray:
-    """
-    Count how often videos of each class were taken for each class.
-
-    Args:
-        predictions (`Sequence[int]`):
-            The predicted classes.
-        labels (`Sequence[int]`):
-            The true classes.
-        num_classes (`int`):
-            The number of classes.
-
-    Returns:
-        `np.ndarray` of shape `(num_classes, num_classes)` and type int64: true classes in rows, predicted classes in columns.
-
-    Raises:
-        ValueError: If there are not as many predictions as labels, or a class is out of range.
-    """
+    """Count how often videos of each class (rows) were taken for each class (columns)."""
     labels = as_classes(labels, "labels", num_classes)
     predictions = as_classes(predictions, "predictions", num_classes, len(labels))
     counts = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)

@@ -170,22 +170,10 @@ def plot_confusion_matrix(
     matrix: np.ndarray, class_names: Sequence[str], path: str | os.PathLike | None = None
 ) -> Figure:
     """
-    Draw a confusion matrix, each row as shares of that class's videos. Up to 12 classes, the cells hold counts; up to 60, all
-    classes are named; with more, the axes show class indices, and the most frequent confusions are listed by name.
-
-    Args:
-        matrix (`np.ndarray` of shape `(classes, classes)`):
-            Counts, with true classes in rows and predicted classes in columns. Rows without videos are gray.
-        class_names (`Sequence[str]`):
-            The name of every class.
-        path (`str` or `os.PathLike`, *optional*):
-            A file to write, in the format of its suffix (`.png`, `.pdf`, `.svg`, …).
-
-    Returns:
-        `matplotlib.figure.Figure`: The figure. Save it with `bbox_inches="tight"`.
-
-    Raises:
-        ValueError: If the matrix is not square, the names are not as many as its rows, or the suffix is unknown.
+    Draw a confusion matrix of counts, true classes in rows, each row as shares of that class's videos. Up to 12
+    classes, the cells hold counts; up to 60, all classes are named; with more, the axes show class indices, and the
+    most frequent confusions are listed by name. Rows without videos are gray. With a `path`, the figure is written in
+    the format of its suffix.
     """
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) == 0:
@@ -236,22 +224,9 @@ def plot_per_class_accuracy(
     num_videos: Mapping[str, int] | None = None,
 ) -> Figure:
     """
-    Draw the accuracy of every class, from the best to the worst. With more than 60 classes, it is a curve, with the best and
-    the worst classes named beside it.
-
-    Args:
-        per_class (`Mapping[str, float | None]`):
-            From class name to accuracy in [0, 1]; `None` for a class without videos.
-        path (`str` or `os.PathLike`, *optional*):
-            A file to write, in the format of its suffix.
-        num_videos (`Mapping[str, int]`, *optional*):
-            From class name to its number of videos, which is written beside the accuracy.
-
-    Returns:
-        `matplotlib.figure.Figure`: The figure.
-
-    Raises:
-        ValueError: If there is no class, or the suffix is unknown.
+    Draw the accuracy of every class, from the best to the worst, with its number of videos if given. With more than 60
+    classes, it is a curve, with the best and the worst classes named beside it. A class without videos has the
+    accuracy `None`.
     """
     if not per_class:
         raise ValueError("`per_class` is empty: there is no accuracy to plot.")
@@ -300,20 +275,9 @@ def plot_per_class_accuracy(
 @_styled
 def plot_training_curves(history: Sequence[Mapping[str, float]], path: str | os.PathLike | None = None) -> Figure:
     """
-    Draw the losses, the accuracies and the learning rate of a training run.
-
-    Args:
-        history (`Sequence[Mapping[str, float]]`):
-            The records, in any order, with `step`, mostly `epoch`, and any of `loss`, `learning_rate`, `eval_loss`,
-            `eval_top1`, `eval_top5` (accuracies in [0, 1]). If a record has no `epoch`, the axis is in steps.
-        path (`str` or `os.PathLike`, *optional*):
-            A file to write, in the format of its suffix.
-
-    Returns:
-        `matplotlib.figure.Figure`: The figure; a panel without any data says so.
-
-    Raises:
-        ValueError: If the suffix is unknown.
+    Draw the losses, the accuracies and the learning rate of a training run. Records have `step`, mostly `epoch`, and
+    any of `loss`, `learning_rate`, `eval_loss`, `eval_top1`, `eval_top5`. If a record has no `epoch`, the axis is in
+    steps; a panel without any data says so.
     """
     unit = "epoch" if all("epoch" in record for record in history) else "step"
     end = max((record[unit] for record in history), default=0)

@@ -22,15 +22,9 @@ from .settings import EvaluationSettings, PredictionSettings
 @dataclass
 class Predictions:
     """
-    The predictions for the videos of a dataset.
-
-    Args:
-        indices (`list[int]`):
-            The videos, in ascending order, without those that cannot be read.
-        probabilities (`np.ndarray` of shape `(videos, classes)`):
-            Softmax probabilities averaged over the views, in float32.
-        unreadable (`dict[int, str]`):
-            The other videos, with the reason.
+    The predictions for the videos of a dataset: the indices of the videos in ascending order, without those that
+    cannot be read; their probabilities `(videos, classes)`, averaged over the views, in float32; and the reasons for
+    the unreadable ones.
     """
 
     indices: list[int]
@@ -42,11 +36,8 @@ def load_model(
     settings: EvaluationSettings | PredictionSettings, **kwargs
 ) -> tuple[DiSTForVideoClassification, DiSTVideoProcessor]:
     """
-    Return the model and the processor that the settings name; `kwargs` go to the model's `from_pretrained`.
-
-    Raises:
-        ValueError: If it is a model of another type.
-        OSError: If the model cannot be read.
+    Return the model and the processor that the settings name; `kwargs` go to the model's `from_pretrained`. A model of
+    another type is a `ValueError`.
     """
     model_type = DiSTConfig.get_config_dict(settings.model, revision=settings.revision)[0].get("model_type")
     if model_type != DiSTConfig.model_type:
@@ -63,18 +54,8 @@ def load_model(
 @torch.no_grad()
 def predict_views(model: torch.nn.Module, views: torch.Tensor, view_batch_size: int) -> torch.Tensor:
     """
-    Return the class probabilities of videos, averaged over their views (section 4.1 of the paper).
-
-    Args:
-        model (`torch.nn.Module`):
-            A `DiSTForVideoClassification`, wrapped or not.
-        views (`torch.Tensor` of shape `(videos, views, num_frames, 3, height, width)`):
-            On the model's device.
-        view_batch_size (`int`):
-            The number of views in a forward pass.
-
-    Returns:
-        `torch.Tensor` of shape `(videos, classes)`: In float32.
+    Return the class probabilities `(videos, classes)` of views `(videos, views, num_frames, 3, height, width)`,
+    averaged over the views (section 4.1 of the paper), in float32. A forward pass has `view_batch_size` views.
     """
     num_views = views.shape[1]
     # (videos, views, …) -> (videos * views, …)
@@ -97,39 +78,12 @@ def predict_videos(
     progress: str | None = None,
 ) -> Predictions:
     """
-    Classify every video once, in the mixed precision of the accelerator. With several processes, all of them have to call
-    this, and all of them get all results.
+    Classify every video once, in the mixed precision of the accelerator. With several processes, all of them have to
+    call this, and all of them get all results.
 
-    Args:
-        model (`torch.nn.Module`):
-            A `DiSTForVideoClassification` on the accelerator's device, prepared by it or not.
-        videos (`datasets.Dataset`):
-            A dataset with a column `video`.
-        processor (`DiSTVideoProcessor`):
-            It determines the number of frames and their preprocessing.
-        accelerator (`Accelerator`):
-            The processes.
-        num_clips (`int`, defaults to 3), num_crops (`int`, defaults to 1):
-            The views of each video. The defaults are the paper's.
-        batch_size (`int`, defaults to 8):
-            The number of videos that are decoded together.
-        view_batch_size (`int`, *optional*):
-            The number of views in a forward pass. Defaults to `batch_size`.
-        num_workers (`int`, defaults to 0):
-            The number of processes that decode videos, for each process of the accelerator.
-        skip_unreadable (`bool`, defaults to `False`):
-            Whether to leave out videos that cannot be read, and return the reasons, instead of raising an error.
-        shuffle_frames (`bool`, defaults to `False`):
-            Whether to put the frames of each view in random order.
-        progress (`str`, *optional*):
-            The title of a progress bar.
-
-    Returns:
-        `Predictions`: The predictions for all videos.
-
-    Raises:
-        VideoDecodingError: If a video cannot be read.
-        RuntimeError: If the processes do not return every video exactly once.
+    `batch_size` videos are decoded together, `view_batch_size` views are in a forward pass (by default as many).
+    `skip_unreadable` leaves out videos that cannot be read, and returns the reasons, instead of raising an error.
+    `shuffle_frames` puts the frames of each view in random order. `progress` is the title of a progress bar.
     """
     # Without DDP's wrapper, whose forward would make the processes wait for each other.
     is_sharded = accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")

@@ -24,19 +24,8 @@ ACCURACIES = ("top1", "top5", "mean_class_accuracy")
 
 def compute_metrics(predictions: Predictions, videos: datasets.Dataset, class_names: list[str]) -> dict:
     """
-    Compute the metrics of an evaluation: those of [`classification_metrics`], `loss`, which is the mean negative logarithm
-    of the true class's probability, and `num_unreadable`.
-
-    Args:
-        predictions (`Predictions`):
-            Predictions for all or some of the videos.
-        videos (`datasets.Dataset`):
-            A dataset with the true classes in the column `label`.
-        class_names (`list[str]`):
-            Class names in the order of the labels.
-
-    Raises:
-        ValueError: If no video could be read.
+    Compute the metrics of an evaluation: those of [`classification_metrics`], `loss`, which is the mean negative
+    logarithm of the true class's probability, and `num_unreadable`.
     """
     if not predictions.indices:
         reasons = list(predictions.unreadable.values())
@@ -54,17 +43,9 @@ def compute_split_metrics(
     predictions: Predictions, videos: datasets.Dataset, class_names: list[str], splits: list[list[int]]
 ) -> dict:
     """
-    Compute the accuracies of splits whose videos were evaluated together.
-
-    Args:
-        predictions (`Predictions`), videos (`datasets.Dataset`), class_names (`list[str]`):
-            As for [`compute_metrics`].
-        splits (`list[list[int]]`):
-            The indices of each split's videos.
-
-    Returns:
-        `dict`: `splits`, a list with `num_videos`, `num_unreadable`, `top1`, `top5` and `mean_class_accuracy` of each split;
-        and of the three accuracies the mean over the splits (`top1`, …) and the standard deviation (`top1_std`, …).
+    Compute the accuracies of splits, given as the indices of their videos, that were evaluated together. Return
+    `splits`, a list with the figures of each, and of the accuracies the mean over the splits (`top1`, …) and the
+    standard deviation (`top1_std`, …).
     """
     parts = []
     for split in map(set, splits):
@@ -92,19 +73,7 @@ def describe_protocol(
     num_unreadable: int,
     **more,
 ) -> dict:
-    """
-    Describe how metrics were measured, so that others can reproduce them: the views, the model, the videos.
-
-    Args:
-        model (`torch.nn.Module`), videos (`datasets.Dataset`), num_clips (`int`), num_crops (`int`):
-            The evaluated model, the dataset, and the views of each video.
-        precision (`str`):
-            The data type of the computation.
-        num_unreadable (`int`):
-            The number of videos that the metrics leave out.
-        more:
-            Further entries.
-    """
+    """Describe how metrics were measured, so that others can reproduce them: the views, the model, the videos."""
     config = model.config
     return {
         "num_frames": config.num_frames,
@@ -138,27 +107,10 @@ def write_predictions(
     top: int = 5,
 ):
     """
-    Write a row for each video: `video`, `label`, `label_name`, `prediction`, `prediction_name`, `score`, `correct`, and lists
-    of the classes with the highest scores, in descending order: `top_labels`, `top_label_names`, `top_scores`. The file
-    appears complete or not at all.
-
-    Args:
-        path (`str` or `os.PathLike`):
-            A `.parquet` or `.csv` file, which is replaced if it exists. In CSV, lists are written as JSON.
-        videos (`Sequence[str]`):
-            The path or id of every video.
-        labels (`Sequence[int]`, *optional*):
-            The true classes. If `None`, `label`, `label_name` and `correct` are empty.
-        scores (`np.ndarray` of shape `(videos, classes)`):
-            Logits or probabilities. Ties go to the lower class index, as in `argmax`.
-        class_names (`Sequence[str]`):
-            The name of every class.
-        top (`int`, *optional*, defaults to 5):
-            The maximum length of the lists.
-
-    Raises:
-        ValueError: If the suffix is another one, lengths do not fit, a score is NaN, a label is out of range, or `top` is
-            below 1.
+    Write a row for each video: `video`, `label`, `label_name`, `prediction`, `prediction_name`, `score`, `correct`,
+    and lists of the `top` classes in descending order: `top_labels`, `top_label_names`, `top_scores`. Without
+    `labels`, the columns about them are empty. Ties go to the lower class index, as in `argmax`. In CSV, lists are
+    written as JSON.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -211,23 +163,8 @@ def write_report(
     predictions_format: str = "parquet",
 ) -> list[Path]:
     """
-    Write an evaluation to a folder: `metrics.json`, the prediction for every video, and the plots.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            The folder, which is created if it does not exist.
-        predictions (`Predictions`), videos (`datasets.Dataset`), class_names (`list[str]`):
-            The evaluation.
-        metrics (`dict`):
-            The content of `metrics.json`, to which the confusion matrix and the unreadable videos are added.
-        predictions_format (`str`, defaults to `"parquet"`):
-            `"parquet"` or `"csv"`.
-
-    Returns:
-        `list[Path]`: The files.
-
-    Raises:
-        ValueError: If there is no such format.
+    Write an evaluation to a folder: `metrics.json`, to which the confusion matrix and the unreadable videos are added,
+    the prediction for every video, and the plots. Return the files.
     """
     from .plots import plot_confusion_matrix, plot_per_class_accuracy  # matplotlib is slow to import
 

@@ -25,15 +25,8 @@ logger = get_logger(__name__)
 @dataclass
 class EvaluationResult:
     """
-    The result of an evaluation.
-
-    Args:
-        metrics (`dict`):
-            The metrics, with their `protocol`, as in `metrics.json`.
-        output_dir (`Path`):
-            The folder of the report.
-        files (`list[Path]`):
-            The files of the report; none in processes other than the main one.
+    The result of an evaluation: the metrics with their `protocol`, as in `metrics.json`, and the files of the report,
+    which only the main process has.
     """
 
     metrics: dict
@@ -60,16 +53,8 @@ class EvaluationResult:
 
 def find_held_out(model: str, videos: Dataset) -> list[int]:
     """
-    Return the rows that training has set aside for validation, which `validation.csv` beside the trained model lists.
-
-    Args:
-        model (`str`):
-            Hub id or folder of the model.
-        videos (`datasets.Dataset`):
-            The videos to evaluate on.
-
-    Returns:
-        `list[int]`: All rows if there is no such list, or if not all of its videos are in the dataset.
+    Return the rows that training has set aside for validation, which `validation.csv` beside the trained model lists:
+    all rows if there is no such list, or if not all of its videos are in the dataset.
     """
     rows = list(range(len(videos)))
     if not Path(model).is_dir():

@@ -66,34 +66,10 @@ def make_model_card(
     processor: DiSTVideoProcessor | None = None,
 ) -> ModelCard:
     """
-    Render the card of a published model.
-
-    Args:
-        config (`DiSTConfig`):
-            The model's configuration.
-        repo_id (`str`):
-            The repository that the model is published in.
-        metrics (`dict`, *optional*):
-            Content of `metrics.json`, as the evaluation writes it: `top1`, `top5` and `mean_class_accuracy` between 0 and 1,
-            `num_videos`, `protocol`, `per_class_accuracy`. Any of it may be missing.
-        training_settings (`dict`, *optional*):
-            Content of `training_settings.json`. Only settings of the recipe are reported, not folders, addresses or
-            secrets.
-        authors_metrics (`dict`, *optional*):
-            Figures of the paper in the form of `metrics`. They are marked as the authors', and listed separately.
-        license (`str`, *optional*):
-            License of the weights.
-        tags (`list[str]`, *optional*):
-            Additional tags.
-        num_weight_bytes (`int`, *optional*):
-            Size of the weights' files.
-        holds_backbone (`bool`, defaults to `False`):
-            Whether these files hold the backbone.
-        processor (`DiSTVideoProcessor`, *optional*):
-            The model's video processor, which determines how the pipeline samples frames.
-
-    Returns:
-        `huggingface_hub.ModelCard`
+    Render the card of a published model. `metrics` is the content of `metrics.json`, `training_settings` that of
+    `training_settings.json`, of which only settings of the recipe are reported, not folders, addresses or secrets.
+    `authors_metrics`, figures of the paper in the form of `metrics`, are marked as the authors' and listed separately.
+    The processor determines how the pipeline samples frames.
     """
     metrics, authors_metrics = metrics or {}, authors_metrics or {}
     training_settings = training_settings or {}

@@ -46,9 +46,6 @@ def open_repository(
 ) -> tuple[str, list[str]]:
     """
     Create a model's repository and its branch `revision` if they do not exist. Return its full id, and its files.
-
-    Raises:
-        ValueError: If both `revision` and `create_pr` are given, or `private=True` and the repository is public.
     """
     if create_pr and revision not in (None, "main"):
         raise ValueError(

@@ -89,12 +89,7 @@ def find_checkpoint(output_dir: str | os.PathLike, name: str) -> Path | None:
 
 
 def read_training_state(checkpoint: str | os.PathLike) -> tuple[TrainingState, dict]:
-    """
-    Return the `state` and the `run` that [`save_checkpoint`] was given.
-
-    Raises:
-        ValueError: If they cannot be read, or a newer version of the package has written them.
-    """
+    """Return the `state` and the `run` that [`save_checkpoint`] was given."""
     with _errors_of(checkpoint):
         content = read_json_object(Path(checkpoint) / TRAINING_STATE_NAME)
     version = content.get("format_version", FORMAT_VERSION)
@@ -148,22 +143,11 @@ def save_checkpoint(
     total_limit: int | None = None,
 ) -> Path:
     """
-    Write `checkpoint-<updates>`, and then remove the oldest ones. All processes have to call this.
+    Write `checkpoint-<updates>`, and then remove the oldest ones beyond `total_limit`. All processes have to call
+    this, with the model and the optimizer as `accelerator.prepare` returned them.
 
-    Args:
-        output_dir (`str` or `os.PathLike`):
-            The run's folder.
-        accelerator, model, optimizer, scheduler, state:
-            What is saved; model and optimizer as `accelerator.prepare` returned them.
-        run (`dict`):
-            What identifies the run, for [`~modeling_dist.training.output_dir.check_same_run`]; values as JSON has them.
-        processor (`DiSTVideoProcessor`, *optional*):
-            The model's, so that the checkpoint can be used like any saved model.
-        total_limit (`int`, *optional*):
-            Number of checkpoints to keep.
-
-    Returns:
-        `Path`: The checkpoint.
+    `run` identifies the run for [`~modeling_dist.training.output_dir.check_same_run`], in values as JSON has them.
+    With the processor, the checkpoint can be used like any saved model.
     """
     output_dir = Path(output_dir)
     final = output_dir / f"checkpoint-{state.step}"
@@ -235,9 +219,6 @@ def load_checkpoint(
 ):
     """
     Restore everything that [`save_checkpoint`] has saved but the [`TrainingState`]. All processes have to call this.
-
-    Raises:
-        ValueError: If a file is damaged, or the weights are those of another model.
     """
     checkpoint = Path(checkpoint)
     bare_model = accelerator.unwrap_model(model)

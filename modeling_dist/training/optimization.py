@@ -48,18 +48,9 @@ def learning_rate_at(
     epoch: float, peak: float, num_epochs: float, warmup_epochs: float = 0.0, warmup_start: float = 0.0
 ) -> float:
     """
-    Return the learning rate of the paper's schedule: a cosine from `peak` at epoch 0 to zero at the end, the first epochs of
-    which are replaced by a straight line from `warmup_start` to the cosine's value at the end of the warm-up.
-
-    Args:
-        epoch (`float`):
-            Position in the training, in epochs; update i of n in epoch e is at e + i / n.
-        peak (`float`):
-            Learning rate that the cosine starts from.
-        num_epochs, warmup_epochs (`float`):
-            Length of the training and of the warm-up.
-        warmup_start (`float`, defaults to 0.0):
-            Learning rate of the very first update.
+    Return the learning rate of the paper's schedule: a cosine from `peak` at epoch 0 to zero at `num_epochs`, the
+    first `warmup_epochs` of which are replaced by a straight line from `warmup_start` to the cosine's value at their
+    end. Update i of n in epoch e is at e + i / n.
     """
 
     def cosine(at: float) -> float:
@@ -79,9 +70,6 @@ def cosine_schedule(
 ) -> LambdaLR:
     """
     Return [`learning_rate_at`] as a scheduler to step once per update. The peak is the optimizer's learning rate.
-
-    Raises:
-        ValueError: If the peak is not positive, or the warm-up is not shorter than the training or starts above the peak.
     """
     peak = optimizer.defaults["lr"]
     if not peak > 0:

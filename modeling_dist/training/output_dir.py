@@ -28,11 +28,8 @@ NEUTRAL_SETTINGS = (
 
 def find_start(settings: TrainingSettings) -> Path | None:
     """
-    Return the checkpoint that a run resumes from, or `None` if it starts at the beginning. Nothing is changed.
-
-    Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        ValueError: If the run would destroy something that it was not told to.
+    Return the checkpoint that a run resumes from, or `None` if it starts at the beginning. Nothing is changed. A run
+    that would destroy something without being told to is a `ValueError`.
     """
     output_dir = Path(settings.output_dir).resolve()
     if settings.model is not None and Path(settings.model).resolve() == output_dir:
@@ -62,11 +59,9 @@ def find_start(settings: TrainingSettings) -> Path | None:
 
 def check_same_run(then: dict, now: dict, checkpoint: Path):
     """
-    Check that a run can resume from a checkpoint: with the same videos in the same batches, the same optimizer and the same
-    backbone. `then` and `now` hold these, and the `settings` and `num_processes`, which may differ, with a warning.
-
-    Raises:
-        ValueError: If something differs that must not.
+    Check that a run can resume from a checkpoint: with the same videos in the same batches, the same optimizer and the
+    same backbone. `then` and `now` hold these, and the `settings` and `num_processes`, which may differ, with a
+    warning.
     """
     for name, value in now.items():
         if name not in ("settings", "num_processes") and then.get(name) != value:

@@ -154,12 +154,7 @@ class TrainingSettings(DatasetSettings):
             )
 
     def accumulation_steps(self, num_processes: int) -> int:
-        """
-        Return how many batches of each process make one update.
-
-        Raises:
-            ValueError: If `total_batch_size` cannot be reached.
-        """
+        """Return how many batches of each process make one update of `total_batch_size`."""
         batch_size = self.per_device_train_batch_size * num_processes
         if not self.total_batch_size:
             return self.gradient_accumulation_steps
