@@ -176,6 +176,3 @@ def exit_with_message(*others: type[Exception]) -> Iterator[None]:
         if not is_explained or os.environ.get(TRACEBACK_VARIABLE) == "1":
             raise
         raise SystemExit(f"{type(error).__name__}: {error}") from None
-
-
-__all__ = ["ArgumentParser", "Settings", "add_options", "exit_with_message", "option", "parse_options"]

@@ -72,6 +72,3 @@ def read_json_object(path: str | os.PathLike) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a JSON object, and holds a {type(content).__name__}.")
     return content
-
-
-__all__ = ["atomic_file", "atomic_folder", "read_json", "read_json_object", "write_json", "write_text"]

@@ -109,19 +109,9 @@ RECIPES = {
 @dataclass(frozen=True)
 class PaperCheckpoint:
     """
-    One of the paper's models.
-
-    Args:
-        architecture (`str`):
-            Key of `VISION_SIZES`.
-        num_spatial_frames (`int`):
-            Frames of a clip that CLIP sees.
-        dataset (`str`):
-            Dataset that the model was trained and evaluated on.
-        top1, top5 (`float`):
-            Accuracies that the authors report, in percent.
-        pretrained_on (`str`, *optional*):
-            Dataset that the model was trained on before.
+    One of the paper's models: the key of its architecture in `VISION_SIZES`, the frames of a clip that CLIP sees, the
+    dataset that it was trained and evaluated on, the accuracies that the authors report, in percent, and the dataset
+    of a training before.
     """
 
     architecture: str
@@ -165,12 +155,7 @@ class PaperCheckpoint:
         return {"dataset": self.dataset, "recipe": self.recipe, **RECIPES[self.recipe], "pretrained_on": pretrained_on}
 
     def check(self, config):
-        """
-        Check that a model is this one, as far as its `DiSTConfig` tells.
-
-        Raises:
-            ValueError: If it is not.
-        """
+        """Raise a `ValueError` if a model is not this one, as far as its `DiSTConfig` tells."""
         patch_size = VISION_SIZES[self.architecture]["patch_size"]
         for what, expected, given in (
             ("num_frames", self.num_frames, config.num_frames),

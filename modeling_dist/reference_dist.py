@@ -21,16 +21,9 @@ from .configuration_dist import DiSTConfig
 @dataclass
 class ReferenceDiSTOutput:
     """
-    Output of [`ReferenceDiST`].
-
-    Args:
-        video_embeds (`torch.FloatTensor` of shape `(batch_size, projection_dim)`):
-            The video embeddings, not normalized.
-        frame_embeds (`torch.FloatTensor` of shape `(batch_size, num_spatial_frames, vision_config.projection_dim)`):
-            CLIP's image embeddings of the spatial frames, not normalized.
-        activations (`dict[str, torch.FloatTensor]`):
-            `temporal_stem` and `temporal_block.i`, (B, M, T, h, w), and `integration_block.i`, (1 + N, B * S, C).
-            Empty with `output_activations=False`.
+    Output of [`ReferenceDiST`]: the video embeddings (B, projection_dim) and CLIP's image embeddings of the spatial
+    frames (B, S, vision_config.projection_dim), not normalized, and the activations `temporal_stem` and
+    `temporal_block.i`, (B, M, T, h, w), and `integration_block.i`, (1 + N, B * S, C).
     """
 
     video_embeds: torch.FloatTensor
@@ -341,19 +334,10 @@ class ReferenceDiST(nn.Module):
 
     def forward(self, videos: torch.FloatTensor, output_activations: bool = True) -> ReferenceDiSTOutput:
         """
-        Args:
-            videos (`torch.FloatTensor` of shape `(batch_size, 3, num_frames, height, width)`):
-                Normalized frames. CLIP's position embeddings are resized to frames of another size than its own.
-            output_activations (`bool`, defaults to `True`):
-                Whether to return the activations.
-
-        Returns:
-            [`ReferenceDiSTOutput`]
+        From normalized frames (B, 3, T, H, W) to a [`ReferenceDiSTOutput`]. CLIP's position embeddings are resized to
+        frames of another size than its own.
         """
         with torch.no_grad():
             spatial_hidden_states, frame_embeds = self.visual(videos, self.frame_stride)
         video_embeds, activations = self.dist_net(videos, spatial_hidden_states, output_activations)
         return ReferenceDiSTOutput(video_embeds, frame_embeds, activations)
-
-
-__all__ = ["ReferenceDiST", "ReferenceDiSTOutput"]

@@ -12,18 +12,9 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 def make_tiny_clip(folder: str | os.PathLike, seed: int = 0, **vision_kwargs) -> str:
     """
-    Write a CLIP with random weights and a tokenizer of single letters to a folder, laid out like a CLIP repository.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            Folder to write to.
-        seed (`int`, defaults to 0):
-            Seed of the weights. The state of torch's global generator does not change.
-        vision_kwargs:
-            Values of `CLIPVisionConfig`. Defaults to 3 layers of width 64, images of 32 pixels and patches of 8.
-
-    Returns:
-        `str`: The folder.
+    Write a CLIP with random weights and a tokenizer of single letters to a folder, laid out like a CLIP repository,
+    and return the folder. `vision_kwargs` are values of `CLIPVisionConfig`, by default 3 layers of width 64, images of
+    32 pixels and patches of 8. The state of torch's global generator does not change.
     """
     os.makedirs(folder, exist_ok=True)
     letters = list(bytes_to_unicode().values())
@@ -63,20 +54,8 @@ def write_video(
     path: str | os.PathLike, frames: np.ndarray, fps: int = 25, options: dict[str, str] | None = None
 ) -> str:
     """
-    Write frames to a video file, encoded as H.264. The container format follows from the extension.
-
-    Args:
-        path (`str` or `os.PathLike`):
-            File to write.
-        frames (`np.ndarray` of shape `(frames, height, width, 3)`):
-            RGB, uint8. Height and width must be even.
-        fps (`int`, defaults to 25):
-            Frames per second.
-        options (`dict[str, str]`, *optional*):
-            Options of the encoder, as in FFmpeg's documentation of libx264.
-
-    Returns:
-        `str`: The file.
+    Write uint8 RGB frames (frames, height, width, 3) of even height and width to a video file, encoded as H.264, and
+    return its path. The container format follows from the extension. `options` are those of libx264 in FFmpeg.
     """
     import av
 

@@ -195,6 +195,3 @@ class BatchMixing:
             clips, targets = mix(tv_tensors.Video(pixel_values_videos), targets)
             pixel_values_videos = clips.as_subclass(torch.Tensor)
         return pixel_values_videos, targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
-
-
-__all__ = ["BatchMixing", "ClipAugmentation", "parse_label_pairs"]

@@ -99,6 +99,3 @@ def load_folder(folder: str, settings: DatasetSettings, wanted: list[str]) -> di
             "of paths and labels."
         )
     return loaded
-
-
-__all__ = ["find_videos"]

@@ -118,6 +118,3 @@ def number_labels(videos: "LabeledVideos", class_names: list[str], given_by: str
         f"{quote_some(unknown)}. The class names are {quote_some(class_names)}. Correct the labels, leave these videos out, or "
         "list all classes with `class_names`."
     )
-
-
-__all__ = ["class_name_in_words", "read_class_names"]

@@ -186,12 +186,3 @@ def make_loader(
         # resumed.
         generator=torch.Generator(),
     )
-
-
-__all__ = [
-    "EvaluationViews",
-    "TrainingClips",
-    "collate_clips",
-    "collate_views",
-    "make_loader",
-]

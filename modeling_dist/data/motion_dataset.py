@@ -56,25 +56,11 @@ def _check_at_least(least: int, **values: int):
 
 def moving_texture(motion: str, num_frames: int, size: int, generator: np.random.Generator) -> np.ndarray:
     """
-    Return a random texture in motion, a sum of plane waves of random direction, wavelength, phase and color.
+    Return a random texture in motion, a sum of plane waves of random direction, wavelength, phase and color, as uint8
+    RGB frames `(num_frames, size, size, 3)`. The motion, one of `MOTIONS`, describes the content: with `"pan left"` it
+    moves to the left. The distance covered is random, and does not depend on the number of frames.
 
     From the same state of the generator, a motion and its reversal have the same frames in opposite order.
-
-    Args:
-        motion (`str`):
-            One of `MOTIONS`, which describe the content: with `"pan left"` it moves to the left.
-        num_frames (`int`):
-            Number of frames. The distance covered is random, and does not depend on it.
-        size (`int`):
-            Height and width in pixels.
-        generator (`np.random.Generator`):
-            Source of the randomness.
-
-    Returns:
-        `np.ndarray` of shape `(num_frames, size, size, 3)`: RGB, uint8.
-
-    Raises:
-        ValueError: If the motion is unknown, or a size is not positive.
     """
     _check_motions([motion])
     _check_at_least(1, num_frames=num_frames, size=size)
@@ -202,6 +188,3 @@ def make_motion_dataset(
         finally:
             executor.shutdown(cancel_futures=True)
     return os.path.abspath(folder)
-
-
-__all__ = ["make_motion_dataset", "moving_texture"]

@@ -97,6 +97,3 @@ def load_official_splits(
         make_path_dataset(paths).add_column("label", labels, feature=ClassLabel(names=names)),
         [[rows[video] for video in split] for split in splits],
     )
-
-
-__all__ = ["load_official_splits"]

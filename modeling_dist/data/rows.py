@@ -136,6 +136,3 @@ def hash_videos(dataset: Dataset) -> str:
     for part, label in zip(parts, dataset.with_format(None)["label"][:]):
         digest.update(json.dumps(["/".join(part[num_common:]), class_names[label]]).encode())
     return digest.hexdigest()[:16]
-
-
-__all__ = ["hash_videos", "video_name", "video_source", "write_video_list"]

@@ -71,6 +71,3 @@ class EvaluationBatchSampler(torch.utils.data.Sampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self.batches)
-
-
-__all__ = ["EvaluationBatchSampler", "TrainingBatchSampler", "seed_from"]

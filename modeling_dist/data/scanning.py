@@ -178,6 +178,3 @@ def scan(settings: ScanSettings, progress: bool = True) -> ScanReport:
     )
     write_problems(settings.output, problems)
     return ScanReport(len(dataset), problems)
-
-
-__all__ = ["ScanReport", "VideoProblem", "scan", "scan_videos", "write_problems"]

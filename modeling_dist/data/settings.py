@@ -77,16 +77,3 @@ class MotionSettings(Settings):
     fps: int = option(12, "frames per second")
     seed: int = option(0, "random seed of the textures and speeds")
     num_workers: int | None = option(None, "number of threads; one per CPU core by default")
-
-
-__all__ = [
-    "DATASET_FORMATS",
-    "DECODERS",
-    "MOTIONS",
-    "OFFICIAL_SPLITS",
-    "PANS",
-    "VALIDATION_SPLITS",
-    "DatasetSettings",
-    "MotionSettings",
-    "ScanSettings",
-]

@@ -342,6 +342,3 @@ def load_train_and_validation(
         if both:
             logger.warning(f"{len(both)} videos are in both training and validation: {quote_some(sorted(both), 3)}.")
     return finished[0], finished[1]
-
-
-__all__ = ["load_train_and_validation", "load_videos"]

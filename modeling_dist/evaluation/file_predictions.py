@@ -118,6 +118,3 @@ def predict_files(settings: PredictionSettings, show: Writer | None = None) -> t
                     logger.warning(record["error"])
             progress.update(len(records))
     return len(paths) - num_failed, num_failed
-
-
-__all__ = ["predict_files"]

@@ -64,6 +64,3 @@ def classification_metrics(scores: np.ndarray, labels: Sequence[int], class_name
         "per_class_accuracy": dict(zip(class_names, per_class)),
         "num_videos_per_class": dict(zip(class_names, num_videos)),
     }
-
-
-__all__ = ["classification_metrics", "confusion_matrix", "top_k_accuracy"]

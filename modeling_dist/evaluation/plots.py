@@ -314,6 +314,3 @@ def plot_training_curves(history: Sequence[Mapping[str, float]], path: str | os.
     all_axes[1].yaxis.set_major_formatter(PERCENT)
     all_axes[2].ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     return _save(figure, path)
-
-
-__all__ = ["plot_confusion_matrix", "plot_per_class_accuracy", "plot_training_curves"]

@@ -128,6 +128,3 @@ def predict_videos(
     results.sort(key=lambda result: result[0])
     probabilities = np.stack([row for _, row in results]) if results else np.zeros((0, config.num_labels), np.float32)
     return Predictions([index for index, _ in results], probabilities, dict(sorted(unreadable.items())))
-
-
-__all__ = ["Predictions", "load_model", "predict_videos", "predict_views"]

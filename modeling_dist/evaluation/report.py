@@ -190,13 +190,3 @@ def write_report(
     plot_confusion_matrix(matrix, class_names, files[2])
     plot_per_class_accuracy(metrics["per_class_accuracy"], files[3], metrics["num_videos_per_class"])
     return files
-
-
-__all__ = [
-    "compute_metrics",
-    "compute_split_metrics",
-    "describe_protocol",
-    "write_metrics",
-    "write_predictions",
-    "write_report",
-]

@@ -166,6 +166,3 @@ def evaluate(settings: EvaluationSettings) -> EvaluationResult:
     if accelerator.is_main_process:
         files = write_report(output_dir, predictions, videos, class_names, metrics, settings.predictions_format)
     return EvaluationResult(metrics, output_dir, files)
-
-
-__all__ = ["EvaluationResult", "evaluate"]

@@ -100,6 +100,3 @@ class PredictionSettings(Settings):
         super().check()
         if self.output is not None and os.path.splitext(self.output)[1] not in (".csv", ".jsonl"):
             raise ValueError(f"--output must end in .csv or .jsonl, got {self.output}.")
-
-
-__all__ = ["EvaluationSettings", "PredictionSettings"]

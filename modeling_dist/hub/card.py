@@ -282,6 +282,3 @@ def _eval_results(metrics: dict, **source: str) -> list[EvalResult]:
             )
         )
     return results
-
-
-__all__ = ["is_generated_card", "make_model_card"]

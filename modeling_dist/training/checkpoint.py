@@ -257,15 +257,3 @@ def _check_weights(weights: dict[str, torch.Tensor], model: torch.nn.Module, che
             f"{found.get(name, 'none')} there and {expected.get(name, 'none')} here. Resume with the settings that the "
             f"run was started with; they are in {checkpoint / TRAINING_STATE_NAME}."
         )
-
-
-__all__ = [
-    "TrainingState",
-    "find_checkpoint",
-    "list_checkpoints",
-    "load_checkpoint",
-    "read_training_state",
-    "remove_incomplete",
-    "save_checkpoint",
-    "tunable_state_dict",
-]

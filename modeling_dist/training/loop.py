@@ -552,6 +552,3 @@ def train(settings: TrainingSettings) -> TrainingResult:
                     run.evaluate()
     run.finish()
     return TrainingResult(state, run.metrics, run.speed)
-
-
-__all__ = ["Speed", "TrainingResult", "train"]

@@ -88,6 +88,3 @@ def cosine_schedule(
         return learning_rate_at(step / steps_per_epoch, peak, num_epochs, warmup_epochs, warmup_start) / peak
 
     return LambdaLR(optimizer, factor)
-
-
-__all__ = ["cosine_schedule", "learning_rate_at", "make_optimizer", "parameter_groups"]

@@ -95,6 +95,3 @@ def clear_output_dir(output_dir: str | os.PathLike, checkpoint: Path | None):
         if path.exists():
             logger.info(f"Removing {path}: the run starts from {checkpoint or 'the beginning'}.")
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-__all__ = ["OUTPUTS", "check_same_run", "clear_output_dir", "find_start"]

@@ -222,6 +222,3 @@ def parse_settings(arguments: list[str] | None = None, parser: ArgumentParser | 
         return parse_options(TrainingSettings, parser, arguments)
     except (ValueError, TypeError, OSError) as error:  # a recipe's file may hold anything
         parser.error(str(error))
-
-
-__all__ = ["TrainingSettings", "make_parser", "parse_settings", "read_recipe"]
