@@ -25,19 +25,9 @@ class VideoDecodingError(OSError):
 @dataclass
 class DecodedVideo:
     """
-    Some frames of a video.
-
-    Args:
-        frames (`torch.ByteTensor` of shape `(frames, 3, height, width)`):
-            The requested frames, each of them once, in increasing order.
-        frame_indices (`list[int]`):
-            The indices of the frames in the video.
-        total_num_frames (`int`):
-            Number of frames of the whole video.
-        fps (`float`, *optional*):
-            Frames per second, if the file specifies it.
-        decoder (`str`):
-            The library that decoded the frames.
+    Some frames of a video, uint8 `(frames, 3, height, width)`, each of the requested ones once and in increasing
+    order; their indices; the number of frames and the frames per second of the whole video, if the file specifies
+    them; and the library that decoded them.
     """
 
     frames: torch.Tensor

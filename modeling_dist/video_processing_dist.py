@@ -43,22 +43,9 @@ def segment_frame_indices(
     generator: torch.Generator | None = None,
 ) -> torch.LongTensor:
     """
-    Return the frames of the paper's sampling: one from each of `num_frames` segments of equal length.
-
-    Args:
-        total_num_frames (`int`):
-            Number of frames of the video (L). If there are fewer than `num_frames`, frames repeat.
-        num_frames (`int`):
-            Number of frames of a clip (T).
-        num_clips (`int`, defaults to 1):
-            Number of clips (V). A single clip takes the middle of each segment, clip k of several the point (k + 1) / V.
-        random (`bool`, defaults to `False`):
-            Whether to take a uniformly random point of each segment instead, as in training.
-        generator (`torch.Generator`, *optional*):
-            Source of the randomness. Defaults to torch's global generator.
-
-    Returns:
-        `torch.LongTensor` of shape `(num_clips, num_frames)`: Indices from 0 to `total_num_frames - 1`.
+    Return the frames of the paper's sampling, `(num_clips, num_frames)`: one from each of `num_frames` segments of
+    equal length. A single clip takes the middle of each segment, clip k of V the point (k + 1) / V, and with `random`,
+    each takes a uniformly random point, as in training. If the video has fewer frames, frames repeat.
     """
     bounds = torch.linspace(0, total_num_frames, num_frames + 1)
     starts, lengths = bounds[:-1], bounds[1:] - bounds[:-1]
@@ -82,27 +69,10 @@ def dense_frame_indices(
     generator: torch.Generator | None = None,
 ) -> torch.LongTensor:
     """
-    Return the frames of dense sampling: a window of `num_frames` frames, `frame_step` apart at 30 frames per second.
-
-    Args:
-        total_num_frames (`int`):
-            Number of frames of the video. If it is shorter than the window, the first and the last frame repeat.
-        num_frames (`int`):
-            Number of frames of a clip.
-        frame_step (`int`):
-            Distance between two frames of a clip, in frames at 30 per second.
-        fps (`float`, *optional*):
-            Frames per second of the video. Defaults to 30.
-        num_clips (`int`, defaults to 1):
-            Number of clips. The window of a single clip is in the middle, that of clip k of several at k / `num_clips` of
-            the free range.
-        random (`bool`, defaults to `False`):
-            Whether to place the windows at random instead, as in training.
-        generator (`torch.Generator`, *optional*):
-            Source of the randomness. Defaults to torch's global generator.
-
-    Returns:
-        `torch.LongTensor` of shape `(num_clips, num_frames)`: Indices from 0 to `total_num_frames - 1`.
+    Return the frames of dense sampling, `(num_clips, num_frames)`: a window of `num_frames` frames, `frame_step` apart
+    at 30 frames per second, which is also the default of `fps`. The window of a single clip is in the middle, that of
+    clip k of V at k / V of the free range, and with `random`, each is at a random place, as in training. If the video
+    is shorter than the window, its first and last frame repeat.
     """
     window = num_frames * frame_step * (fps or 30.0) / 30.0
     slack = max(total_num_frames - window, 0)
@@ -223,16 +193,8 @@ class DiSTVideoProcessor(BaseVideoProcessor):
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> list[str]:
         """
         Save the processor, and beside it a `CLIPImageProcessor` with the same geometry, without which
-        `pipeline("video-classification")` does not batch.
-
-        Args:
-            save_directory (`str` or `os.PathLike`):
-                Folder to save to, created if it does not exist.
-            push_to_hub, kwargs:
-                As for `BaseVideoProcessor.save_pretrained`.
-
-        Returns:
-            `list[str]`: The files written.
+        `pipeline("video-classification")` does not batch. Arguments and the returned list of files are those of
+        `BaseVideoProcessor.save_pretrained`.
         """
         save_directory = os.fspath(save_directory)
         files = super().save_pretrained(save_directory, **({} if push_to_hub else kwargs))
@@ -262,19 +224,8 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         **kwargs,
     ) -> torch.LongTensor:
         """
-        Return the frames of each clip of a video.
-
-        Args:
-            metadata (`VideoMetadata`):
-                Metadata with `total_num_frames` and, for dense sampling, `fps`.
-            num_frames, num_clips, frame_sampling, frame_step, random_sampling (*optional*):
-                Options to use instead of the processor's own.
-
-        Returns:
-            `torch.LongTensor` of shape `(num_clips, num_frames)`: Indices of the frames.
-
-        Raises:
-            ValueError: If `fps` is given, which is not supported.
+        Return the frames of each clip of a video, `(num_clips, num_frames)`, given its `total_num_frames` and, for
+        dense sampling, its `fps`. Options replace the processor's own; `fps` is not among them.
         """
         _refuse_fps(fps)
         frame_sampling = self.frame_sampling if frame_sampling is None else frame_sampling

@@ -29,19 +29,9 @@ def class_name_in_words(name: str) -> str:
 
 def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
     """
-    Return class names in the order of their indices.
-
-    Args:
-        class_names (`list[str]`, `str` or `os.PathLike`):
-            The names themselves; `"k400"` (Kinetics-400) or `"ssv2"` (Something-Something V2); or a file: a JSON list, a JSON
-            object that maps names to indices or indices to names, or a text file with one name per line.
-
-    Returns:
-        `list[str]`: The names.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If the file has another content, names are repeated, or indices are missing.
+    Return class names in the order of their indices, from the names themselves; `"k400"` (Kinetics-400) or `"ssv2"`
+    (Something-Something V2); or a file: a JSON list, a JSON object that maps names to indices or indices to names, or
+    a text file with one name per line.
     """
     if isinstance(class_names, (str, os.PathLike)):
         built_in = {path.stem: str(path) for path in LABELS_FOLDER.glob("*.json")}

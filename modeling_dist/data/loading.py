@@ -22,22 +22,11 @@ from .samplers import seed_from
 @dataclass(eq=False)
 class TrainingClips(torch.utils.data.Dataset):
     """
-    Dataset of random clips: `clips[epoch, index]`.
+    Dataset of random clips: `clips[epoch, index]`. A video that cannot be read is replaced by another one, drawn at
+    random, and reported; after `max_draws` unreadable videos in a row, the dataset is considered unreadable.
 
-    A video that cannot be read is replaced by another one, drawn at random, and reported.
-
-    Args:
-        videos (`datasets.Dataset`):
-            A dataset with the columns `video` and `label`, from [`load_videos`].
-        processor (`DiSTVideoProcessor`):
-            Samples and decodes the frames, and processes them if there is no augmentation.
-        augmentation (`Callable`, *optional*):
-            Maps uint8 frames `(num_frames, 3, height, width)` and a label to pixel values and a label; see
-            [`ClipAugmentation`]. By default, clips are center-cropped as in evaluation.
-        seed (`int`, defaults to 0):
-            Seed of the clips.
-        max_draws (`int`, defaults to 20):
-            Number of consecutive unreadable videos after which the dataset is considered unreadable.
+    `augmentation` maps uint8 frames `(num_frames, 3, height, width)` and a label to pixel values and a label, as
+    [`ClipAugmentation`] does. By default, clips are center-cropped as in evaluation.
     """
 
     videos: Dataset
@@ -100,18 +89,8 @@ def collate_clips(clips: list[dict]) -> dict:
 
 class EvaluationViews(torch.utils.data.Dataset):
     """
-    Dataset of all views of a video: `views[index]`.
-
-    Args:
-        videos (`datasets.Dataset`):
-            A dataset with the column `video`.
-        processor (`DiSTVideoProcessor`):
-            Samples, decodes and processes the frames.
-        num_clips, num_crops (`int`, *optional*):
-            Number of clips, and of crops of each clip; their product is the number of views. Default to the processor's.
-        shuffle_frames (`bool`, defaults to `False`):
-            Whether to put the frames of each view in random order: what a model then recognizes, it recognizes without
-            temporal order.
+    Dataset of all views of a video, `num_clips * num_crops` of them: `views[index]`. `shuffle_frames` puts the frames
+    of each view in random order: what a model then recognizes, it recognizes without temporal order.
     """
 
     def __init__(

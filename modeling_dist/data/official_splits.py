@@ -55,23 +55,13 @@ def load_official_splits(
     class_names: list[str] | str | os.PathLike | None = None,
 ) -> tuple[Dataset, list[list[int]]]:
     """
-    Load the test videos of all three splits, each video once, and the rows that belong to each split.
+    Load the test videos of all three splits of `"ucf101"` or `"hmdb51"`, each video once, and the rows that belong to
+    each split.
 
-    Args:
-        dataset (`str`):
-            `"ucf101"` or `"hmdb51"`.
-        folder (`str` or `os.PathLike`):
-            Folder with the split files: `testlist01.txt` to `testlist03.txt` with lines such as `Class/video.avi` (UCF101),
-            or `<class>_test_split1.txt` to `<class>_test_split3.txt` with lines such as `video.avi 2`, where 2 marks a test
-            video (HMDB51).
-        video_root (`str` or `os.PathLike`):
-            Folder of the videos, with one subfolder per class.
-        class_names (`list[str]`, `str` or `os.PathLike`, *optional*):
-            Class names, or a file of them, in the alphabetical order of the subfolders. Defaults to the subfolders' names,
-            split into words.
-
-    Returns:
-        `tuple[datasets.Dataset, list[list[int]]]`: A dataset with the columns `video` and `label`, and the rows of each split.
+    `folder` has the split files: `testlist01.txt` to `testlist03.txt` with lines such as `Class/video.avi` (UCF101),
+    or `<class>_test_split1.txt` to `<class>_test_split3.txt` with lines such as `video.avi 2`, where 2 marks a test
+    video (HMDB51). `video_root` has one subfolder per class. Class names, in the alphabetical order of the subfolders,
+    default to their names, split into words.
 
     Raises:
         FileNotFoundError: If a split file or all of the first videos are missing.

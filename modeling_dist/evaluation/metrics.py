@@ -26,24 +26,10 @@ def confusion_matrix(predictions: Sequence[int], labels: Sequence[int], num_clas
 
 def classification_metrics(scores: np.ndarray, labels: Sequence[int], class_names: Sequence[str]) -> dict:
     """
-    Compute the accuracies of an evaluation.
-
-    Args:
-        scores (`np.ndarray` of shape `(videos, classes)`):
-            Logits or probabilities. Ties go to the lower class index, as in `argmax`.
-        labels (`Sequence[int]`):
-            The true classes.
-        class_names (`Sequence[str]`):
-            A distinct name for every class.
-
-    Returns:
-        `dict`: Values for JSON: `num_videos`; `top1`, `top5` and `mean_class_accuracy` (the mean over the classes that have
-        videos) as fractions in [0, 1]; `per_class_accuracy`, from class name to top-1 accuracy, `None` for a class without
-        videos; `num_videos_per_class`, from class name to count.
-
-    Raises:
-        ValueError: If shapes or lengths do not fit, class names repeat, a score is NaN, a label is out of range, or there
-            is no video.
+    Compute the accuracies of an evaluation from logits or probabilities `(videos, classes)`, in values for JSON:
+    `num_videos`; `top1`, `top5` and `mean_class_accuracy` (the mean over the classes that have videos) as fractions in
+    [0, 1]; `per_class_accuracy`, from class name to top-1 accuracy, `None` for a class without videos; and
+    `num_videos_per_class`. Ties go to the lower class index, as in `argmax`.
     """
     scores = as_scores(scores)
     num_classes = scores.shape[1]

@@ -44,24 +44,11 @@ def as_classes(values: Sequence[int], name: str, num_classes: int, num_videos: i
 
 def top_k_accuracy(scores: np.ndarray, labels: Sequence[int], k: int | Iterable[int] = 1) -> dict[str, float]:
     """
-    Compute the share of videos whose class is among the k with the highest scores.
+    Compute the share of videos whose class is among the k with the highest of their scores `(videos, classes)`:
+    `top{k}` in [0, 1] for each k, 1 if k is not less than the number of classes.
 
-    Classes with equal scores are ranked by their index, the lower one first, as in `argmax`. So the order never depends on
-    the labels, and a model that gives every class the same score stays at chance.
-
-    Args:
-        scores (`np.ndarray` of shape `(videos, classes)`):
-            Logits or probabilities.
-        labels (`Sequence[int]`):
-            The true classes.
-        k (`int` or `Iterable[int]`, *optional*, defaults to 1):
-            One or several values, at least 1. If k is not less than the number of classes, the accuracy is 1.
-
-    Returns:
-        `dict[str, float]`: `top{k}` in [0, 1] for every k.
-
-    Raises:
-        ValueError: If shapes do not fit, a score is NaN, a label is out of range, a k is below 1, or there is no video.
+    Classes with equal scores are ranked by their index, the lower one first, as in `argmax`. So the order never
+    depends on the labels, and a model that gives every class the same score stays at chance.
     """
     ks = list(k) if isinstance(k, Iterable) else [k]
     if not ks or any(isinstance(one, bool) or not isinstance(one, numbers.Integral) or one < 1 for one in ks):
