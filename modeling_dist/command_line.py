@@ -88,10 +88,15 @@ class Flag(argparse.Action):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Takes options in full, with underscores and hyphens alike: `--num_frames`, `--num-frames`."""
+    """
+    Takes options in full, with underscores and hyphens alike: `--num_frames`, `--num-frames`. Those of a class of
+    [`Settings`] are added to it.
+    """
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **{"formatter_class": HelpFormatter, "allow_abbrev": False, **kwargs})
+    def __init__(self, settings_class: type[Settings] | None = None, **kwargs):
+        super().__init__(**{"formatter_class": HelpFormatter, "allow_abbrev": False, **kwargs})
+        if settings_class is not None:
+            add_options(self, settings_class)
 
     def parse_known_args(self, args=None, namespace=None):
         return super().parse_known_args(self.with_underscores(sys.argv[1:] if args is None else args), namespace)

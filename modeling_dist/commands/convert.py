@@ -11,7 +11,3 @@ def main(arguments: list[str] | None = None):
     from ..convert_dist_to_hf import run
 
     run(options)
-
-
-if __name__ == "__main__":
-    main()

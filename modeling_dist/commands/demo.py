@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..command_line import ArgumentParser, Settings, add_options, exit_with_message, option, parse_options
+from ..command_line import ArgumentParser, Settings, exit_with_message, option, parse_options
 from ..data.settings import MOTIONS
 from ..evaluation.settings import EvaluationSettings
 from ..files import atomic_folder, read_json, write_json
@@ -163,9 +163,7 @@ def check_output(output: Path, options: dict[str, int]):
 
 def make_parser() -> ArgumentParser:
     """Return the parser of the demo's options."""
-    parser = ArgumentParser(prog="modeling-dist demo", description=__doc__)
-    add_options(parser, DemoSettings)
-    return parser
+    return ArgumentParser(DemoSettings, prog="modeling-dist demo", description=__doc__)
 
 
 def main(arguments: list[str] | None = None):
@@ -190,7 +188,3 @@ def main(arguments: list[str] | None = None):
         raise SystemExit(
             f"These accuracies are not as they should be: at least {LOWEST_ACCURACY:.0%}, and near chance in random order."
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -95,7 +95,3 @@ def main(arguments: list[str] | None = None):
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
-
-
-if __name__ == "__main__":
-    main()

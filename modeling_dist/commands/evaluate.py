@@ -12,20 +12,15 @@ Zero-shot, on classes that the model was not trained on, averaged with CLIP's ow
         --dataset ucfTrainTestlist --video_root UCF-101 --output_dir ucf101
 """
 
-from ..command_line import ArgumentParser, add_options, exit_with_message, parse_options
+from ..command_line import ArgumentParser, exit_with_message, parse_options
 from ..evaluation.settings import EvaluationSettings
 from .launch import LAUNCHER_HELP
 
 
 def make_parser() -> ArgumentParser:
     """Return the parser of the evaluation options."""
-    parser = ArgumentParser(
-        prog="modeling-dist evaluate",
-        usage="%(prog)s --model MODEL --dataset DATASET [options]",
-        description=f"{__doc__}\n{LAUNCHER_HELP}",
-    )
-    add_options(parser, EvaluationSettings)
-    return parser
+    usage, description = "%(prog)s --model MODEL --dataset DATASET [options]", f"{__doc__}\n{LAUNCHER_HELP}"
+    return ArgumentParser(EvaluationSettings, prog="modeling-dist evaluate", usage=usage, description=description)
 
 
 def parse(arguments: list[str] | None = None) -> EvaluationSettings:

@@ -72,7 +72,3 @@ def main(arguments: list[str] | None = None):
         launch(command, arguments[1:])
     else:
         importlib.import_module(f".{command}", __package__).main(arguments[1:])
-
-
-if __name__ == "__main__":
-    main()

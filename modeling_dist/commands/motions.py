@@ -8,17 +8,14 @@ Generate videos that need temporal order to be understood: random textures that 
 No single frame tells the class, and neither do all frames of a video without their order.
 """
 
-from ..command_line import ArgumentParser, add_options, exit_with_message, parse_options
+from ..command_line import ArgumentParser, exit_with_message, parse_options
 from ..data.settings import MotionSettings
 
 
 def make_parser() -> ArgumentParser:
     """Return the parser of the generator's options."""
-    parser = ArgumentParser(
-        prog="modeling-dist motions", usage="%(prog)s --output FOLDER [options]", description=__doc__
-    )
-    add_options(parser, MotionSettings)
-    return parser
+    usage = "%(prog)s --output FOLDER [options]"
+    return ArgumentParser(MotionSettings, prog="modeling-dist motions", usage=usage, description=__doc__)
 
 
 def main(arguments: list[str] | None = None):
@@ -31,7 +28,3 @@ def main(arguments: list[str] | None = None):
         options = {name: value for name, value in vars(settings).items() if name != "output"}
         folder = make_motion_dataset(settings.output, **options, progress=True)
     print(f"{settings.num_train} training and {settings.num_validation} validation videos are in {folder}")
-
-
-if __name__ == "__main__":
-    main()

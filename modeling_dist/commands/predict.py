@@ -16,17 +16,14 @@ be read gets a line with the reason; the others are classified all the same, and
 
 import sys
 
-from ..command_line import ArgumentParser, add_options, exit_with_message, parse_options
+from ..command_line import ArgumentParser, exit_with_message, parse_options
 from ..evaluation.settings import PredictionSettings
 
 
 def make_parser() -> ArgumentParser:
     """Return the parser of the prediction options."""
-    parser = ArgumentParser(
-        prog="modeling-dist predict", usage="%(prog)s --model MODEL --videos VIDEO … [options]", description=__doc__
-    )
-    add_options(parser, PredictionSettings)
-    return parser
+    usage = "%(prog)s --model MODEL --videos VIDEO … [options]"
+    return ArgumentParser(PredictionSettings, prog="modeling-dist predict", usage=usage, description=__doc__)
 
 
 def main(arguments: list[str] | None = None):
@@ -51,7 +48,3 @@ def main(arguments: list[str] | None = None):
         print(f"{num_classified} videos classified, {num_failed} could not be read.", file=sys.stderr)
     if num_failed:
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -42,22 +42,12 @@ def make_parser() -> ArgumentParser:
     card = parser.add_argument_group("Model card")
     card.add_argument("--metrics", metavar="FILE", help="metrics.json of an evaluation; by default the folder's")
     card.add_argument(
-        "--authors_metrics",
-        metavar="FILE",
-        help="figures that the weights' authors report, in the form of metrics.json",
+        "--authors_metrics", metavar="FILE", help="figures that the weights' authors report, in that form"
     )
-    card.add_argument(
-        "--paper_checkpoint",
-        metavar="NAME",
-        choices=PAPER_CHECKPOINTS,
-        help=f"the paper's model that this one was converted from: {', '.join(PAPER_CHECKPOINTS)}",
-    )
-    card.add_argument(
-        "--training_settings", metavar="FILE", help="training_settings.json of the training; by default the folder's"
-    )
-    card.add_argument(
-        "--license", help='license of the weights, by its id on the Hub ("apache-2.0", "cc-by-nc-4.0", …)'
-    )
+    names = f"the paper's model that this one was converted from: {', '.join(PAPER_CHECKPOINTS)}"
+    card.add_argument("--paper_checkpoint", metavar="NAME", choices=PAPER_CHECKPOINTS, help=names)
+    card.add_argument("--training_settings", metavar="FILE", help="settings of the training; by default the folder's")
+    card.add_argument("--license", help="license of the weights, by its id on the Hub: apache-2.0, cc-by-nc-4.0, …")
     card.add_argument("--tags", nargs="+", help="additional tags")
     where = parser.add_argument_group("Where to publish it")
     where.add_argument("--repo_id", required=True, help="namespace/name on the Hub, created if it does not exist")
@@ -89,11 +79,5 @@ def main(arguments: list[str] | None = None):
         print(f"{total}; nothing was uploaded.")
         return
     if options["license"] is None:
-        print(
-            "The card names no license, without which nobody may use the weights; --license adds it.", file=sys.stderr
-        )
+        print("The card names no license; without one, nobody may use the weights. Add --license.", file=sys.stderr)
     print(published.pr_url or published.commit_url)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,19 +11,14 @@ with the columns video, problem ("unreadable" or "too short") and reason, which 
 A video that is too short can still be used, its frames repeat: delete its line to keep it.
 """
 
-from ..command_line import ArgumentParser, add_options, exit_with_message, parse_options
+from ..command_line import ArgumentParser, exit_with_message, parse_options
 from ..data.settings import ScanSettings
 
 
 def make_parser() -> ArgumentParser:
     """Return the parser of the scan's options."""
-    parser = ArgumentParser(
-        prog="modeling-dist scan",
-        usage="%(prog)s --dataset DATASET --num_frames N --output FILE [options]",
-        description=__doc__,
-    )
-    add_options(parser, ScanSettings)
-    return parser
+    usage = "%(prog)s --dataset DATASET --num_frames N --output FILE [options]"
+    return ArgumentParser(ScanSettings, prog="modeling-dist scan", usage=usage, description=__doc__)
 
 
 def main(arguments: list[str] | None = None):
@@ -35,7 +30,3 @@ def main(arguments: list[str] | None = None):
     with exit_with_message():
         report = scan(settings)
     print(f"{report.describe()}: {settings.output}")
-
-
-if __name__ == "__main__":
-    main()

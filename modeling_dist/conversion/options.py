@@ -28,49 +28,27 @@ def make_parser(prog: str = "python -m modeling_dist.convert_dist_to_hf") -> Arg
         description=DESCRIPTION.format(prog=prog),
     )
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="one of the authors' .pyth files")
-    parser.add_argument(
-        "--output", required=True, metavar="FOLDER", help="folder to create; it must not exist, or be empty"
-    )
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="new or empty folder for the model")
     classes = parser.add_argument_group("Classes")
     classes.add_argument(
-        "--class_names",
-        metavar="NAMES",
-        help='"k400", "ssv2", or a JSON or text file of the class names in the order of the labels',
+        "--class_names", metavar="NAMES", help="k400, ssv2, or a file of the names in the labels' order"
     )
-    classes.add_argument(
-        "--class_token_ids", metavar="FILE", help="JSON file of the class names' token ids, instead of a tokenizer"
-    )
+    classes.add_argument("--class_token_ids", metavar="FILE", help="JSON file of token ids, instead of a tokenizer")
     classes.add_argument("--tokenizer", help="Hub id or folder of CLIP's tokenizer; by default the backbone's")
     backbone = parser.add_argument_group("Backbone")
     backbone.add_argument("--backbone", help="Hub id or folder of CLIP; by default OpenAI's of the same sizes")
     backbone.add_argument("--revision", help="branch, tag or commit of the backbone")
-    backbone.add_argument(
-        "--backbone_mismatch",
-        choices=BACKBONE_MISMATCH,
-        default=BACKBONE_MISMATCH[0],
-        help="if the checkpoint's vision tower differs from the backbone: save it with the model, replace it by the "
-        "backbone, or stop",
+    what_if = (
+        "if the vision tower differs from the backbone: save it with the model, replace it by the backbone, or stop"
     )
+    backbone.add_argument("--backbone_mismatch", choices=BACKBONE_MISMATCH, default="include", help=what_if)
     backbone.add_argument("--cache_dir", metavar="FOLDER", help="folder of the Hub's cache")
     backbone.add_argument("--local_files_only", action="store_true", help="use only files that are already downloaded")
     sizes = parser.add_argument_group("What the tensors do not reveal")
-    sizes.add_argument(
-        "--selected_layers",
-        type=int,
-        nargs="+",
-        metavar="LAYER",
-        help="layers of CLIP that the checkpoint reads, counted from 0, if not all of them",
-    )
-    sizes.add_argument(
-        "--num_attention_heads",
-        type=int,
-        metavar="HEADS",
-        help="attention heads of the vision tower; by default the backbone's, or heads of width 64",
-    )
-    sizes.add_argument(
-        "--num_text_attention_heads",
-        type=int,
-        metavar="HEADS",
-        help="attention heads of the text tower; by default heads of width 64",
-    )
+    layers = "layers of CLIP that the checkpoint reads, counted from 0, if not all of them"
+    sizes.add_argument("--selected_layers", type=int, nargs="+", metavar="LAYER", help=layers)
+    heads = "attention heads of the vision tower; by default the backbone's, or heads of width 64"
+    sizes.add_argument("--num_attention_heads", type=int, metavar="HEADS", help=heads)
+    heads = "attention heads of the text tower; by default heads of width 64"
+    sizes.add_argument("--num_text_attention_heads", type=int, metavar="HEADS", help=heads)
     return parser

@@ -28,17 +28,12 @@ class DatasetSettings(Settings):
     """
 
     dataset: str | None = option(
-        None,
-        "folder with one subfolder per class, list of videos (CSV, JSON, text), or dataset on disk or on the Hub",
-        group="Data",
-        required=True,
+        None, "folder of class folders, list (CSV, JSON, text), or dataset of the Hub", group="Data", required=True
     )
     dataset_format: str = option("auto", "format of the dataset", choices=DATASET_FORMATS)
     dataset_config: str | None = option(None, "configuration of a dataset on the Hub")
     dataset_revision: str | None = option(None, "revision of a dataset on the Hub")
-    video_root: str | None = option(
-        None, "folder or URL that relative paths in a list start from; the list's folder by default"
-    )
+    video_root: str | None = option(None, "folder or URL of relative paths in a list; the list's folder by default")
     class_names: str | None = option(None, "k400, ssv2 or a file (JSON, text) with class names in the labels' order")
     video_column: str | None = option(None, "name of the column with the videos, if it is an unusual one")
     label_column: str | None = option(None, "name of the column with the labels, if it is an unusual one")
@@ -50,9 +45,7 @@ class ScanSettings(DatasetSettings):
     """The options of [`~modeling_dist.data.scan`]."""
 
     split: str | None = option(None, "split to scan; all of them by default")
-    num_frames: int | None = option(
-        None, "number of frames that the model takes", group="Scan", required=True, minimum=1
-    )
+    num_frames: int | None = option(None, "frames that the model takes", group="Scan", required=True, minimum=1)
     full: bool = option(False, "decode every frame instead of those that an evaluation takes")
     decoder: str = option("auto", "library that decodes videos", choices=DECODERS)
     num_workers: int = option(2, "number of processes that decode videos", minimum=0)

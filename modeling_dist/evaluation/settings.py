@@ -24,9 +24,7 @@ class EvaluationSettings(DatasetSettings):
         "format of the dataset; ucf101 and hmdb51 evaluate on the official splits, whose files are in the folder --dataset",
         choices=(*DATASET_FORMATS, *OFFICIAL_SPLITS),
     )
-    class_names: str | None = option(
-        None, "with --zero_shot: k400, ssv2 or a file (JSON, text) with class names in the labels' order"
-    )
+    class_names: str | None = option(None, "with --zero_shot: k400, ssv2 or a file with the class names in order")
     split: str | None = option(None, "split to evaluate on; that for validation by default", group="Data")
     skip_unreadable: bool = option(False, "leave out videos that cannot be read, and count them")
 
@@ -38,15 +36,11 @@ class EvaluationSettings(DatasetSettings):
 
     zero_shot: bool = option(False, "classify into the dataset's classes instead of the model's", group="Zero-shot")
     zero_shot_weight: float = option(0.5, "share of CLIP's own logits for single frames")
-    prompt_templates: list[str] | None = option(
-        None, "sentences with {} in place of the class name; the name alone by default"
-    )
+    prompt_templates: list[str] | None = option(None, "sentences with {} for the class name, alone by default")
     text_model: str | None = option(None, "Hub id or folder of the text encoder; the backbone's by default")
     tokenizer: str | None = option(None, "Hub id or folder of the tokenizer; the text encoder's by default")
 
-    batch_size: int = option(
-        8, "number of videos that are decoded together, in each process", group="Speed and memory", minimum=1
-    )
+    batch_size: int = option(8, "number of videos decoded together in a process", group="Speed and memory", minimum=1)
     view_batch_size: int | None = option(None, "number of views in a forward pass; batch_size by default", minimum=1)
     num_workers: int = option(4, "number of processes that decode videos, per evaluating process", minimum=0)
     decoder: str | None = option(None, "library that decodes videos; the processor's by default", choices=DECODERS)
@@ -56,7 +50,7 @@ class EvaluationSettings(DatasetSettings):
     cpu: bool = option(False, "evaluate on the CPU even if there is a GPU")
 
     output_dir: str | None = option(
-        None, "folder for the report; a folder evaluation… in the model's folder by default", group="Output"
+        None, "folder for the report; by default one in the model's folder", group="Output"
     )
     predictions_format: str = option("parquet", "format of the table of predictions", choices=PREDICTIONS_FORMATS)
 
@@ -77,9 +71,7 @@ class EvaluationSettings(DatasetSettings):
 class PredictionSettings(Settings):
     """The settings of [`~modeling_dist.evaluation.predict_files`], and so the options of `modeling-dist predict`."""
 
-    videos: list[str] = option(
-        [], "files, URLs, or folders, which are searched for videos at any depth", group="Data", required=True
-    )
+    videos: list[str] = option([], "files, URLs, or folders, searched at any depth", group="Data", required=True)
     output: str | None = option(None, ".csv or .jsonl file for the results, instead of the screen")
     top_k: int = option(5, "number of classes for each video, the most probable ones", minimum=1)
 

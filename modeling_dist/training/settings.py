@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from ..command_line import ArgumentParser, add_options, option, parse_options
+from ..command_line import ArgumentParser, option, parse_options
 from ..data.settings import DECODERS, DatasetSettings
 from ..files import read_json_object, write_json
 from ..paper import BACKBONES, RECIPES
@@ -39,36 +39,24 @@ class TrainingSettings(DatasetSettings):
     backbone: str = option(BACKBONES["b16"], "Hub id or folder of the CLIP to build on", group="Model")
     backbone_revision: str | None = option(None, "revision of the backbone")
     model: str | None = option(None, "Hub id or folder of a trained DiST to fine-tune, instead of a new one")
-    head_type: str = option(
-        "text", "text for class names in words, linear for other labels", choices=("text", "linear")
-    )
+    head_type: str = option("text", "text for classes named in words, linear for others", choices=("text", "linear"))
     num_frames: int = option(16, "number of frames of a clip, which the temporal encoder sees")
     spatial_frame_stride: int = option(2, "distance of the frames that CLIP sees")
     num_pooling_layers: int = option(4, "number of pooling layers; the paper has 4 for Kinetics, 2 for SSv2")
     integration_dim: int = option(384, "width of the integration branch")
     temporal_dim: int = option(96, "width of the temporal encoder")
     initializer_range: float = option(0.02, "standard deviation of new weights; 0 for 1 / sqrt(fan-in)", minimum=0)
-    frame_sampling: str = option(
-        "segment",
-        "segment for one frame of each part of the video, dense for frames frame_step apart",
-        choices=("segment", "dense"),
-    )
+    frame_sampling: str = option("segment", "frames of the whole video, or close ones", choices=("segment", "dense"))
     frame_step: int = option(4, "distance of the frames in dense sampling, at 30 frames per second", minimum=1)
     decoder: str = option("auto", "library that decodes videos", choices=DECODERS)
 
-    augmentation: bool = option(
-        True, "crop, flip and recolor clips at random; center crops otherwise", group="Augmentation"
-    )
+    augmentation: bool = option(True, "crop, flip and recolor clips at random, not centrally", group="Augmentation")
     crop_scale: list[float] = option([0.4, 1.0], "range of the crop's share of a frame's area")
     crop_ratio: list[float] = option([3 / 4, 4 / 3], "range of the crop's aspect ratio, width over height")
     flip_probability: float = option(0.5, "probability of a horizontal flip")
-    flip_label_pairs: list[str] = option(
-        [], "labels that a flip exchanges: 86:87, 'pan left:pan right', …; 'none' for no labels"
-    )
+    flip_label_pairs: list[str] = option([], "labels that a flip exchanges: 86:87, 'pan left:pan right', …; or none")
     grayscale_probability: float = option(0.2, "probability of converting a clip to grayscale")
-    color_jitter: list[float] = option(
-        [0.4, 0.4, 0.2, 0.1], "strength of brightness, contrast, saturation, hue jitter"
-    )
+    color_jitter: list[float] = option([0.4, 0.4, 0.2, 0.1], "jitter of brightness, contrast, saturation, hue")
     color_jitter_probability: float = option(0.0, "probability of color jitter")
     mixup_alpha: float = option(0.8, "beta parameter of mixup; 0 disables it")
     cutmix_alpha: float = option(1.0, "beta parameter of CutMix; 0 disables it")
@@ -80,28 +68,21 @@ class TrainingSettings(DatasetSettings):
     per_device_train_batch_size: int = option(8, "number of clips in a batch of one process", minimum=1)
     gradient_accumulation_steps: int = option(1, "number of batches of a process in one update", minimum=1)
     total_batch_size: int | None = option(
-        None,
-        "number of clips in one update, which sets gradient_accumulation_steps; 0 overrides a recipe's",
-        minimum=0,
+        None, "clips in an update, by accumulation; 0 overrides a recipe's", minimum=0
     )
     base_learning_rate: float = option(3.2e-4, "peak for base_batch_size clips, scaled linearly with the batch")
     base_batch_size: int = option(256, "number of clips that base_learning_rate is for", minimum=1)
     learning_rate: float | None = option(None, "peak learning rate, instead of the scaled base_learning_rate")
     warmup_epochs: float = option(6, "number of epochs of linear warm-up", minimum=0)
     warmup_start_learning_rate: float = option(8e-7, "learning rate that the warm-up starts from")
-    weight_decay: float = option(
-        1e-4, "weight decay; none for biases, 1-D parameters, tokens and positions", minimum=0
-    )
+    weight_decay: float = option(1e-4, "weight decay, except for biases, norms, tokens and positions", minimum=0)
     adam_beta1: float = option(0.9, "decay rate of AdamW's first moment")
     adam_beta2: float = option(0.999, "decay rate of AdamW's second moment")
     adam_epsilon: float = option(1e-8, "epsilon of AdamW")
     max_grad_norm: float | None = option(None, "norm to clip gradients to; they are not clipped by default")
 
     mixed_precision: str | None = option(
-        None,
-        "precision of the computation; as accelerate is configured by default",
-        group="Speed and memory",
-        choices=("no", "bf16", "fp16"),
+        None, "precision; accelerate's own by default", group="Speed and memory", choices=("no", "bf16", "fp16")
     )
     attn_implementation: str | None = option(None, "attention: sdpa, eager, flash_attention_2, …")
     gradient_checkpointing: bool = option(False, "save memory by recomputing activations in the backward pass")
@@ -110,13 +91,13 @@ class TrainingSettings(DatasetSettings):
     cpu: bool = option(False, "train on the CPU even if there is a GPU")
 
     eval_every: int = option(
-        1, "number of epochs between evaluations; 0 for the last only", group="Evaluation", minimum=0
+        1, "epochs from one evaluation to the next; 0 for the last only", group="Evaluation", minimum=0
     )
     num_clips: int = option(3, "number of clips of a video", minimum=1)
     num_crops: int = option(1, "number of crops of a clip", choices=(1, 3))
     per_device_eval_batch_size: int = option(2, "number of videos that are decoded together", minimum=1)
     view_batch_size: int | None = option(
-        None, "number of views in a forward pass; per_device_train_batch_size by default", minimum=1
+        None, "views in a forward pass; per_device_train_batch_size by default", minimum=1
     )
     best_metric: str = option(
         "top1", "metric that selects the best model", choices=("top1", "top5", "mean_class_accuracy", "loss")
@@ -125,7 +106,7 @@ class TrainingSettings(DatasetSettings):
 
     logging_steps: int = option(10, "number of updates between two records", group="Records", minimum=1)
     checkpointing_steps: int | None = option(
-        None, "number of updates between two checkpoints; an epoch's by default", minimum=1
+        None, "updates from one checkpoint to the next; an epoch by default", minimum=1
     )
     checkpoints_total_limit: int | None = option(2, "number of checkpoints to keep, the newest ones; 0 keeps all")
     report_to: list[str] = option([], "trackers to report to: tensorboard, trackio, wandb, …, if installed")
@@ -202,9 +183,7 @@ def read_recipe(recipe: str) -> dict:
 def make_parser(**kwargs) -> ArgumentParser:
     """Return a parser of all settings; `kwargs` are those of `argparse.ArgumentParser`."""
     usage = "%(prog)s [--recipe RECIPE] --dataset DATASET --output_dir FOLDER [options]"
-    parser = ArgumentParser(usage=usage, **kwargs)
-    add_options(parser, TrainingSettings)
-    return parser
+    return ArgumentParser(TrainingSettings, usage=usage, **kwargs)
 
 
 def parse_settings(arguments: list[str] | None = None, parser: ArgumentParser | None = None) -> TrainingSettings:
