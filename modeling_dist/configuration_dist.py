@@ -220,7 +220,7 @@ class DiSTConfig(PreTrainedConfig):
         for ratio, dim in dim_of_ratio.items():
             if int(getattr(self, dim) * getattr(self, ratio)) < 1:
                 raise ValueError(
-                    f"`{dim}` times `{ratio}` must be at least 1, got {getattr(self, dim)} * {getattr(self, ratio)}."
+                    f"`{dim} * {ratio}` must be at least 1, got {getattr(self, dim)} * {getattr(self, ratio)}."
                 )
         num_layers = self.vision_config.num_hidden_layers
         layers = sorted(set(range(num_layers)).intersection(self.selected_layers))

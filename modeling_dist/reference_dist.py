@@ -270,12 +270,10 @@ class ReferenceDiSTNet(nn.Module):
         self.input_linears = nn.ModuleList([nn.Linear(spatial_dim, dim) for _ in range(num_layers)])
         self.temporal_nets = nn.ModuleList([ReferenceTemporalBlock(config) for _ in range(num_layers)])
         # Nothing reads the output of the last of these, but the authors' checkpoints hold its weights.
-        self.integration2temporal_nets = nn.ModuleList(
-            [ReferenceIntegrationToTemporal(config) for _ in range(num_layers)]
-        )
-        self.temporal2integration_nets = nn.ModuleList(
-            [ReferenceTemporalToIntegration(config) for _ in range(num_layers)]
-        )
+        integration2temporal_nets = [ReferenceIntegrationToTemporal(config) for _ in range(num_layers)]
+        self.integration2temporal_nets = nn.ModuleList(integration2temporal_nets)
+        temporal2integration_nets = [ReferenceTemporalToIntegration(config) for _ in range(num_layers)]
+        self.temporal2integration_nets = nn.ModuleList(temporal2integration_nets)
         self.integration_nets = nn.ModuleList([ReferenceIntegrationBlock(config) for _ in range(num_layers)])
         self.aggregated_cls_token = nn.Parameter(torch.randn(1, 1, dim) * dim**-0.5)
         self.aggregated_spatial_cls_token = nn.Parameter(torch.randn(1, 1, dim) * dim**-0.5)

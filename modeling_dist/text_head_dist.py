@@ -103,7 +103,7 @@ def embed_texts(texts: list[str], text_model: CLIPTextModelWithProjection, token
         lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
         longest = lengths.index(max(lengths))
         raise ValueError(
-            f"A class name can have at most {max_length} tokens, and {texts[longest]!r} has {lengths[longest]}."
+            f"A class name has at most {max_length} tokens, and {texts[longest]!r} has {lengths[longest]}."
         )
     # The padding comes after the token that CLIP reads, and its attention is causal: no mask is needed.
     batches = input_ids.to(text_model.device).split(256)

@@ -138,10 +138,8 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         return {}, forward_params, postprocess_params
 
     def preprocess(self, video) -> dict:
-        inputs = self.video_processor(
-            video, num_frames=self.model.config.num_frames, do_sample_frames=True, return_tensors="pt"
-        )
-        return inputs.to(self.dtype)
+        options = {"num_frames": self.model.config.num_frames, "do_sample_frames": True, "return_tensors": "pt"}
+        return self.video_processor(video, **options).to(self.dtype)
 
     def _forward(self, model_inputs, candidate_labels, hypothesis_template=None, zero_shot_weight=None) -> dict:
         if zero_shot_weight is None:

@@ -47,9 +47,8 @@ def launch(command: str, arguments: list[str]):
     from accelerate.commands.launch import launch_command
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    launcher_arguments = read_launcher_arguments(
-        parser, others, settings.cpu, getattr(settings, "mixed_precision", None)
-    )
+    precision = getattr(settings, "mixed_precision", None)
+    launcher_arguments = read_launcher_arguments(parser, others, settings.cpu, precision)
     launcher_arguments.training_script = module.__name__
     launcher_arguments.module = True
     launcher_arguments.training_script_args = own

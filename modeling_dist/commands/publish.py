@@ -36,14 +36,10 @@ def make_parser() -> ArgumentParser:
     what.add_argument("--model", required=True, help="folder written by training, conversion or `save_pretrained`")
     what.add_argument("--backbone", help="Hub id of the repository that holds the backbone's weights")
     what.add_argument("--backbone_revision", metavar="REVISION", help="commit, branch or tag of the backbone")
-    what.add_argument(
-        "--include_backbone", action="store_true", default=None, help="publish the backbone's weights too"
-    )
+    what.add_argument("--include_backbone", action="store_true", default=None, help="publish the backbone too")
     card = parser.add_argument_group("Model card")
     card.add_argument("--metrics", metavar="FILE", help="metrics.json of an evaluation; by default the folder's")
-    card.add_argument(
-        "--authors_metrics", metavar="FILE", help="figures that the weights' authors report, in that form"
-    )
+    card.add_argument("--authors_metrics", metavar="FILE", help="the weights' authors' figures, in that form")
     names = f"the paper's model that this one was converted from: {', '.join(PAPER_CHECKPOINTS)}"
     card.add_argument("--paper_checkpoint", metavar="NAME", choices=PAPER_CHECKPOINTS, help=names)
     card.add_argument("--training_settings", metavar="FILE", help="settings of the training; by default the folder's")

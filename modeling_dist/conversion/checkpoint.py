@@ -132,9 +132,7 @@ def _ratio(size: int, dim: int) -> float:
 def _is_known(name: str) -> bool:
     if name.startswith("dist_net."):
         return rename(name.removeprefix("dist_net."), TUNABLE_NAMES) is not None
-    return name in ("visual.proj", "logit_scale") or bool(
-        rename(name, VISION_TOWER_NAMES) or rename(name, TEXT_TOWER_NAMES)
-    )
+    return name in ("visual.proj", "logit_scale") or rename(name, VISION_TOWER_NAMES + TEXT_TOWER_NAMES) is not None
 
 
 def _refuse_tensors(path: str, problems: list[str]):

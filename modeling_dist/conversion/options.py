@@ -30,17 +30,13 @@ def make_parser(prog: str = "python -m modeling_dist.convert_dist_to_hf") -> Arg
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="one of the authors' .pyth files")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="new or empty folder for the model")
     classes = parser.add_argument_group("Classes")
-    classes.add_argument(
-        "--class_names", metavar="NAMES", help="k400, ssv2, or a file of the names in the labels' order"
-    )
+    classes.add_argument("--class_names", metavar="NAMES", help="k400, ssv2, or a file of the names in order")
     classes.add_argument("--class_token_ids", metavar="FILE", help="JSON file of token ids, instead of a tokenizer")
     classes.add_argument("--tokenizer", help="Hub id or folder of CLIP's tokenizer; by default the backbone's")
     backbone = parser.add_argument_group("Backbone")
     backbone.add_argument("--backbone", help="Hub id or folder of CLIP; by default OpenAI's of the same sizes")
     backbone.add_argument("--revision", help="branch, tag or commit of the backbone")
-    what_if = (
-        "if the vision tower differs from the backbone: save it with the model, replace it by the backbone, or stop"
-    )
+    what_if = "if the vision tower differs from the backbone: save it with the model, replace it, or stop"
     backbone.add_argument("--backbone_mismatch", choices=BACKBONE_MISMATCH, default="include", help=what_if)
     backbone.add_argument("--cache_dir", metavar="FOLDER", help="folder of the Hub's cache")
     backbone.add_argument("--local_files_only", action="store_true", help="use only files that are already downloaded")

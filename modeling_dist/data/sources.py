@@ -141,9 +141,7 @@ def _leave_out(datasets: list[Dataset], parts: list[LabeledVideos], exclude: str
             raise ValueError(f"`exclude` ({exclude}) leaves no video of {part.origin}.")
         if len(kept) < len(paths):
             dataset = dataset.select(kept)
-            logger.info(
-                f"{len(paths) - len(kept)} of the {len(paths)} videos of {part.origin} are left out because of {exclude}."
-            )
+            logger.info(f"{exclude} excludes {len(paths) - len(kept)} of the {len(paths)} videos of {part.origin}.")
         kept_datasets.append(dataset)
     if excluded and not found:
         logger.warning(

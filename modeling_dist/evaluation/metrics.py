@@ -36,9 +36,7 @@ def classification_metrics(scores: np.ndarray, labels: Sequence[int], class_name
     class_names = as_class_names(class_names, num_classes)
     repeated = sorted({name for name in class_names if class_names.count(name) > 1})
     if repeated:
-        raise ValueError(
-            f"Class names must be distinct to report the accuracy of each class, got several of {repeated}."
-        )
+        raise ValueError(f"Class names must be distinct to report the accuracy of each, got several of {repeated}.")
     accuracies = top_k_accuracy(scores, labels, k=[1, 5])
     matrix = confusion_matrix(scores.argmax(axis=1), labels, num_classes)
     num_correct, num_videos = matrix.diagonal().tolist(), matrix.sum(axis=1).tolist()

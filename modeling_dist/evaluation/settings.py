@@ -49,9 +49,7 @@ class EvaluationSettings(DatasetSettings):
     torch_compile: bool = option(False, "compile the model with torch.compile")
     cpu: bool = option(False, "evaluate on the CPU even if there is a GPU")
 
-    output_dir: str | None = option(
-        None, "folder for the report; by default one in the model's folder", group="Output"
-    )
+    output_dir: str | None = option(None, "folder for the report; one in the model's by default", group="Output")
     predictions_format: str = option("parquet", "format of the table of predictions", choices=PREDICTIONS_FORMATS)
 
     def check(self):

@@ -237,9 +237,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     """Return the content of a saved model's configuration, after checking that it is one of a DiST."""
     path = folder / CONFIG_NAME
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no model ({CONFIG_NAME}). Save it there with `save_pretrained` first."
-        )
+        raise FileNotFoundError(f"{folder} holds no model ({CONFIG_NAME}). Save one there with `save_pretrained`.")
     settings = read_json_object(path)
     if settings.get("model_type") != DiSTConfig.model_type:
         raise ValueError(
@@ -311,9 +309,7 @@ def _stage_model(
                 "`backbone=<Hub id>` (`--backbone ID`) of the CLIP model that they were trained on."
             )
     if backbone_revision is not None and (not name or is_local(name)):
-        raise ValueError(
-            "`backbone_revision` (`--backbone_revision`) needs the `backbone=<Hub id>` that it belongs to."
-        )
+        raise ValueError("`backbone_revision` (`--backbone_revision`) needs the `backbone=<Hub id>` it belongs to.")
     if backbone is not None or backbone_revision is not None or held and not include_backbone:
         if backbone_revision is None and name == settings.get("backbone"):
             backbone_revision = settings.get("backbone_revision")
@@ -385,9 +381,7 @@ def _find_weights(folder: Path, variant: str | None) -> dict[str, Path]:
     if whole.is_file():
         return {whole.name: whole}
     if not index.is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no weights ({whole.name}). Save them there with `save_pretrained` first."
-        )
+        raise FileNotFoundError(f"{folder} holds no weights ({whole.name}). Save them there with `save_pretrained`.")
     shards = sorted(set(read_json_object(index)["weight_map"].values()))
     missing = [name for name in shards if not (folder / name).is_file()]
     if missing:

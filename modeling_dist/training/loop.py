@@ -203,9 +203,8 @@ class _Run:
         settings = self.settings
         with self.accelerator.main_process_first():
             splitting = settings.select("train_split", "validation_split", "validation_fraction", "seed")
-            self.train_videos, self.validation_videos = load_train_and_validation(
-                settings, settings.validation, **splitting
-            )
+            videos = load_train_and_validation(settings, settings.validation, **splitting)
+        self.train_videos, self.validation_videos = videos
         self.class_names = self.train_videos.features["label"].names
         self.updates_per_epoch = len(self.train_videos) // self.batch_size
         self.total_updates = self.updates_per_epoch * settings.num_epochs

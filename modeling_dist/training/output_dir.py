@@ -70,9 +70,7 @@ def check_same_run(then: dict, now: dict, checkpoint: Path):
                 "with the same, or start a new run, from its weights if you like (--model)."
             )
     if then["num_processes"] != now["num_processes"] and now["settings"]["mixing_probability"] > 0:
-        logger.warning(
-            "The run resumes with another number of processes, so that other clips are mixed with each other."
-        )
+        logger.warning("The run resumes with another number of processes, so that other clips are mixed.")
     different = [
         f"{name} ({then['settings'].get(name)} then, {value} now)"
         for name, value in now["settings"].items()

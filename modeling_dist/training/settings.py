@@ -67,9 +67,7 @@ class TrainingSettings(DatasetSettings):
     num_epochs: int = option(36, "number of passes over the videos", group="Optimization", minimum=1)
     per_device_train_batch_size: int = option(8, "number of clips in a batch of one process", minimum=1)
     gradient_accumulation_steps: int = option(1, "number of batches of a process in one update", minimum=1)
-    total_batch_size: int | None = option(
-        None, "clips in an update, by accumulation; 0 overrides a recipe's", minimum=0
-    )
+    total_batch_size: int | None = option(None, "clips in an update, accumulated; 0 overrides a recipe's", minimum=0)
     base_learning_rate: float = option(3.2e-4, "peak for base_batch_size clips, scaled linearly with the batch")
     base_batch_size: int = option(256, "number of clips that base_learning_rate is for", minimum=1)
     learning_rate: float | None = option(None, "peak learning rate, instead of the scaled base_learning_rate")
@@ -90,14 +88,12 @@ class TrainingSettings(DatasetSettings):
     num_workers: int = option(4, "number of processes that decode videos, per training process", minimum=0)
     cpu: bool = option(False, "train on the CPU even if there is a GPU")
 
-    eval_every: int = option(
-        1, "epochs from one evaluation to the next; 0 for the last only", group="Evaluation", minimum=0
-    )
+    eval_every: int = option(1, "epochs between evaluations; 0 for the last only", group="Evaluation", minimum=0)
     num_clips: int = option(3, "number of clips of a video", minimum=1)
     num_crops: int = option(1, "number of crops of a clip", choices=(1, 3))
     per_device_eval_batch_size: int = option(2, "number of videos that are decoded together", minimum=1)
     view_batch_size: int | None = option(
-        None, "views in a forward pass; per_device_train_batch_size by default", minimum=1
+        None, "views in a forward pass; as many as training clips by default", minimum=1
     )
     best_metric: str = option(
         "top1", "metric that selects the best model", choices=("top1", "top5", "mean_class_accuracy", "loss")
@@ -105,9 +101,7 @@ class TrainingSettings(DatasetSettings):
     skip_unreadable: bool = option(False, "leave unreadable videos out of the evaluation and count them")
 
     logging_steps: int = option(10, "number of updates between two records", group="Records", minimum=1)
-    checkpointing_steps: int | None = option(
-        None, "updates from one checkpoint to the next; an epoch by default", minimum=1
-    )
+    checkpointing_steps: int | None = option(None, "updates between checkpoints; an epoch by default", minimum=1)
     checkpoints_total_limit: int | None = option(2, "number of checkpoints to keep, the newest ones; 0 keeps all")
     report_to: list[str] = option([], "trackers to report to: tensorboard, trackio, wandb, …, if installed")
     project_name: str = option("modeling_dist", "name of the project in the trackers")
