@@ -46,10 +46,8 @@ def read_checkpoint(
 ) -> tuple[dict[str, torch.Tensor], str | None]:
     """
     Read the tensors of a checkpoint in a folder or a repository, whole or sharded, preferring safetensors to pickles.
-    Returns them, memory-mapped from the files, and the commit that they come from (`None` for a folder).
-
-    Raises:
-        OSError: If the checkpoint does not exist or cannot be read.
+    Return them, memory-mapped from the files, and the commit that they come from (`None` for a folder). What cannot be
+    read is an `OSError`.
     """
     safe, pickled = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME), (WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
     names = {None: safe + pickled, True: safe, False: pickled}[use_safetensors]
@@ -79,11 +77,9 @@ def select_weights(
     tensors: dict[str, torch.Tensor], name_or_path: str, model_class: type[PreTrainedModel], config: PreTrainedConfig
 ) -> dict[str, torch.Tensor]:
     """
-    Return the weights of one part of CLIP, `CLIPVisionModel` or `CLIPTextModelWithProjection`, named as in its class. The
-    tensors may be those of the whole CLIP, read from `name_or_path`.
-
-    Raises:
-        ValueError: If tensors are missing or have another shape.
+    Return the weights of one part of CLIP, `CLIPVisionModel` or `CLIPTextModelWithProjection`, named as in its class,
+    from those of a checkpoint, which may be that of a whole CLIP. A `ValueError` lists tensors that are missing or of
+    another shape.
     """
     with torch.device("meta"):
         expected = model_class(config).state_dict()

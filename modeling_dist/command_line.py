@@ -47,6 +47,10 @@ def option(
 class Settings:
     """Base of the dataclasses whose fields are options."""
 
+    def select(self, *names: str) -> dict[str, Any]:
+        """Return the values of some settings, by name."""
+        return {name: getattr(self, name) for name in names}
+
     def check(self):
         """
         Check everything that can be checked before anything is read or written, with a `ValueError` for what is not

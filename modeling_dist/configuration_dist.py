@@ -178,12 +178,7 @@ class DiSTConfig(PreTrainedConfig):
         return self.integration_dim // POOLING_HEAD_DIM
 
     def validate_architecture(self):
-        """
-        Check what the types of the values do not tell. Part of the validation that `@strict` runs.
-
-        Raises:
-            ValueError: If values are out of range or do not fit together.
-        """
+        """Check what the types of the values do not tell. Part of the validation that `@strict` runs."""
         kernel_sizes = ("temporal_stem_kernel_size", "temporal_kernel_size")
         dim_of_ratio = {
             "temporal_mlp_ratio": "temporal_dim",

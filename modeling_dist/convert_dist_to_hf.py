@@ -112,9 +112,8 @@ def convert_dist_checkpoint(
     """
     checkpoint, save_directory = os.fspath(checkpoint), os.path.abspath(save_directory)
     if backbone_mismatch not in BACKBONE_MISMATCH:
-        raise ValueError(
-            f"`backbone_mismatch` must be one of {', '.join(BACKBONE_MISMATCH)}, got {backbone_mismatch}."
-        )
+        allowed = ", ".join(BACKBONE_MISMATCH)
+        raise ValueError(f"`backbone_mismatch` must be one of {allowed}, got {backbone_mismatch}.")
     if class_names is None and class_token_ids is None:
         raise ValueError(
             "Give the `class_names` of the checkpoint's labels, from which its text tower makes the head, or their "
@@ -138,9 +137,8 @@ def convert_dist_checkpoint(
             num_attention_heads = backbone_config.num_attention_heads
         official.set_num_heads(num_attention_heads, num_text_attention_heads)
         vision_tower, comparison = choose_vision_tower(official, found, backbone_config, backbone_mismatch)
-        if found is None:
-            description = f"none: {why_none}"
-        else:
+        description = f"none: {why_none}"
+        if found is not None:
             description = found.name_or_path + (f", commit {found.commit_hash}" if found.commit_hash else "")
         comparison = [("backbone", description), *comparison]
 

@@ -629,15 +629,9 @@ class DiSTModel(DiSTPreTrainedModel):
         self, pixel_values_videos: torch.FloatTensor, **kwargs: Unpack[TransformersKwargs]
     ) -> BaseModelOutputWithPooling:
         """
-        Return the embeddings of videos, which a model trained with the text head has in the space of CLIP's text embeddings.
-
-        Args:
-            pixel_values_videos (`torch.FloatTensor` of shape `(batch_size, num_frames, 3, height, width)`):
-                As in `forward`, whose other options can be given too.
-
-        Returns:
-            `BaseModelOutputWithPooling`, as from the `get_…_features` of other models. Its `pooler_output` of shape
-            `(batch_size, projection_dim)` holds the embeddings, not normalized.
+        Return the embeddings of videos, which a model trained with the text head has in the space of CLIP's text
+        embeddings. The arguments are those of `forward`. As from the `get_…_features` of other models, the
+        `pooler_output` of shape `(batch_size, projection_dim)` holds the embeddings, not normalized.
         """
         outputs = self(pixel_values_videos, return_dict=True, **kwargs)
         return BaseModelOutputWithPooling(

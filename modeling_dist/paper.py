@@ -9,24 +9,19 @@ PAPER_URL = "https://arxiv.org/abs/2309.07911"
 
 # Sizes of the vision encoders, as `CLIPVisionConfig` takes them.
 VISION_SIZES = {
-    "b16": {
-        "hidden_size": 768,
-        "intermediate_size": 3072,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 12,
+    architecture: {
+        "hidden_size": hidden_size,
+        "intermediate_size": 4 * hidden_size,
+        "num_hidden_layers": num_hidden_layers,
+        "num_attention_heads": hidden_size // 64,
         "image_size": 224,
-        "patch_size": 16,
-        "projection_dim": 512,
-    },
-    "l14": {
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "image_size": 224,
-        "patch_size": 14,
-        "projection_dim": 768,
-    },
+        "patch_size": patch_size,
+        "projection_dim": projection_dim,
+    }
+    for architecture, hidden_size, num_hidden_layers, patch_size, projection_dim in (
+        ("b16", 768, 12, 16, 512),
+        ("l14", 1024, 24, 14, 768),
+    )
 }
 
 # OpenAI's CLIP models by hidden size, number of layers, patch size and image size.

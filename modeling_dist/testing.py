@@ -27,18 +27,9 @@ def make_tiny_clip(folder: str | os.PathLike, seed: int = 0, **vision_kwargs) ->
 
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
     tokens = {"bos_token_id": len(vocabulary) - 2, "eos_token_id": len(vocabulary) - 1}
-    config = CLIPConfig(
-        text_config={**sizes, **tokens, "pad_token_id": tokens["eos_token_id"], "vocab_size": len(vocabulary)},
-        vision_config={
-            **sizes,
-            "num_hidden_layers": 3,
-            "image_size": 32,
-            "patch_size": 8,
-            "projection_dim": 48,
-            **vision_kwargs,
-        },
-        projection_dim=vision_kwargs.get("projection_dim", 48),
-    )
+    text = {**sizes, **tokens, "pad_token_id": tokens["eos_token_id"], "vocab_size": len(vocabulary)}
+    vision = sizes | {"num_hidden_layers": 3, "image_size": 32, "patch_size": 8, "projection_dim": 48} | vision_kwargs
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=vision["projection_dim"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         CLIPModel(config).save_pretrained(folder)

@@ -235,16 +235,9 @@ class TextHeadMixin:
         **download_kwargs,
     ) -> tuple[CLIPTextModelWithProjection, Callable]:
         """
-        Load CLIP's text encoder and its tokenizer, which [`~DiSTForVideoClassification.embed_class_names`] takes, to embed class
-        names repeatedly.
-
-        Args:
-            text_model, tokenizer, download_kwargs:
-                As in [`~DiSTForVideoClassification.set_class_names`].
-
-        Raises:
-            ValueError: If the model names no backbone, or the backbone has no text encoder.
-            OSError: If they cannot be loaded.
+        Load CLIP's text encoder and its tokenizer, which [`~DiSTForVideoClassification.embed_class_names`] takes, to
+        embed class names repeatedly. Arguments and errors are those of
+        [`~DiSTForVideoClassification.set_class_names`].
         """
         tokenizer_kwargs = download_kwargs
         if not isinstance(text_model, PreTrainedModel):
@@ -306,16 +299,9 @@ class TextHeadMixin:
     @torch.no_grad()
     def load_visual_projection(self, **download_kwargs):
         """
-        Load CLIP's visual projection from the backbone's repository into the head, unless the head has it already. `forward`
-        then takes any `zero_shot_weight`; that of the configuration stays as it is.
-
-        Args:
-            download_kwargs:
-                `revision`, `token`, `cache_dir`, `local_files_only`, ….
-
-        Raises:
-            ValueError: If the head is linear, or no repository has a projection that fits.
-            OSError: If the projection cannot be loaded.
+        Load CLIP's visual projection from the backbone's repository into the head, unless the head has it already.
+        `forward` then takes any `zero_shot_weight`; that of the configuration stays as it is. Arguments and errors are
+        those of [`~DiSTForVideoClassification.set_zero_shot_weight`].
         """
         self._check_text_head("`load_visual_projection`")
         if self.classifier.visual_projection is not None:

@@ -242,9 +242,7 @@ def _fetch(url: str) -> io.BytesIO:
 
 
 def decode_video(
-    video: str | os.PathLike | bytes,
-    choose_frames: Callable[[int, float | None], list[int]],
-    decoder: str = "auto",
+    video: str | os.PathLike | bytes, choose_frames: Callable[[int, float | None], list[int]], decoder: str = "auto"
 ) -> DecodedVideo:
     """
     Decode the frames that `choose_frames` requests, skipping others where possible.

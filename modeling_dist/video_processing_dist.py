@@ -213,32 +213,22 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         return [*files, image_processor_file]
 
     def sample_frames(
-        self,
-        metadata: VideoMetadata,
-        num_frames: int | None = None,
-        num_clips: int | None = None,
-        frame_sampling: str | None = None,
-        frame_step: int | None = None,
-        random_sampling: bool | None = None,
-        fps: float | None = None,
-        **kwargs,
+        self, metadata: VideoMetadata, num_frames: int | None = None, fps: float | None = None, **options
     ) -> torch.LongTensor:
         """
         Return the frames of each clip of a video, `(num_clips, num_frames)`, given its `total_num_frames` and, for
         dense sampling, its `fps`. Options replace the processor's own; `fps` is not among them.
         """
         _refuse_fps(fps)
-        frame_sampling = self.frame_sampling if frame_sampling is None else frame_sampling
-        options = {
-            "total_num_frames": metadata.total_num_frames,
-            "num_frames": self.num_frames if num_frames is None else num_frames,
-            "num_clips": self.num_clips if num_clips is None else num_clips,
-            "random": self.random_sampling if random_sampling is None else random_sampling,
-        }
+        options["num_frames"] = num_frames
+        names = ("num_frames", "num_clips", "frame_sampling", "frame_step", "random_sampling")
+        num_frames, num_clips, frame_sampling, frame_step, random = (
+            getattr(self, name) if options.get(name) is None else options[name] for name in names
+        )
+        total, fps = metadata.total_num_frames, metadata.fps
         if frame_sampling == "segment":
-            return segment_frame_indices(**options)
-        frame_step = self.frame_step if frame_step is None else frame_step
-        return dense_frame_indices(**options, frame_step=frame_step, fps=metadata.fps)
+            return segment_frame_indices(total, num_frames, num_clips, random)
+        return dense_frame_indices(total, num_frames, frame_step, fps, num_clips, random)
 
     def preprocess(self, videos: VideoInput, **kwargs: Unpack[DiSTVideoProcessorKwargs]) -> BatchFeature:
         """

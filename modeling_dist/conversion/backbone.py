@@ -45,7 +45,7 @@ def find_backbone(
         return (
             None,
             None,
-            "OpenAI has published no CLIP of these sizes; if there is another one, name it with `backbone`",
+            "OpenAI has published no CLIP of these sizes; if there is another one, name it as `backbone`",
         )
     try:
         return read(openai_clip)

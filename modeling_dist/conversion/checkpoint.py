@@ -264,9 +264,7 @@ class OfficialCheckpoint:
         return cls(path, tensors, other_entries, config, text_config, unused)
 
     def set_num_heads(self, num_attention_heads: int | None, num_text_attention_heads: int | None):
-        """
-        Set the numbers of attention heads of the vision and the text tower; by default, the heads have CLIP's width.
-        """
+        """Set the numbers of attention heads of the two towers; by default, the heads have CLIP's width."""
         for config, num_heads, option, what in (
             (self.config.vision_config, num_attention_heads, "num_attention_heads", "vision tower"),
             (self.text_config, num_text_attention_heads, "num_text_attention_heads", "text tower"),

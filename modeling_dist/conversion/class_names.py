@@ -71,9 +71,7 @@ def find_token_ids(
     text_config: CLIPTextConfig,
     download_kwargs: dict[str, Any],
 ) -> torch.Tensor:
-    """
-    Return the class names' token ids: the given ones, or those of the given tokenizer, or else of the backbone's.
-    """
+    """Return the class names' token ids: those given, or those of the given tokenizer, or else of the backbone's."""
     if class_token_ids is not None:
         return _read_token_ids(class_token_ids, text_config)
     if tokenizer is not None:  # another repository has other revisions

@@ -34,10 +34,7 @@ def _relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
 
 @torch.no_grad()
 def check_model(
-    model: DiSTForVideoClassification,
-    official: OfficialCheckpoint,
-    vision_tower: VisionTower,
-    token_ids: torch.Tensor,
+    model: DiSTForVideoClassification, official: OfficialCheckpoint, vision_tower: VisionTower, token_ids: torch.Tensor
 ) -> str:
     """
     Compare the outputs of a converted model on a random video with a naive forward of the checkpoint, whose vision

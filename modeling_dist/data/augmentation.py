@@ -63,21 +63,16 @@ class ClipAugmentation:
             Height and width of the result, in pixels.
         image_mean, image_std (`Sequence[float]`):
             Mean and standard deviation of each channel, for pixels in [0, 1]. Use the processor's.
-        crop_scale (`tuple[float, float]`, defaults to `(0.4, 1.0)`):
-            Range of the crop's area, as a fraction of the frame's.
-        crop_ratio (`tuple[float, float]`, defaults to `(3 / 4, 4 / 3)`):
-            Range of the crop's aspect ratio, width / height.
-        flip_probability (`float`, defaults to 0.5):
-            Probability of a horizontal flip.
+        crop_scale, crop_ratio (`tuple[float, float]`, default to `(0.4, 1.0)` and `(3 / 4, 4 / 3)`):
+            Range of the crop's area, as a fraction of the frame's, and of its aspect ratio, width / height.
+        flip_probability, grayscale_probability (`float`, default to 0.5 and 0.2):
+            Probability of a horizontal flip, and of converting the clip to grayscale.
         flip_label_pairs (`Sequence[tuple[int, int]]`, *optional*):
             Pairs of labels that a flip exchanges, such as "pushing something from left to right" and "… right to left"
             (Something-Something V2: 86 and 87, 93 and 94, 166 and 167). Other labels do not change.
-        grayscale_probability (`float`, defaults to 0.2):
-            Probability of converting the clip to grayscale.
         color_jitter (`tuple[float, float, float, float]`, defaults to `(0.4, 0.4, 0.2, 0.1)`):
-            Strength of the jitter of brightness, contrast, saturation and hue.
-        color_jitter_probability (`float`, defaults to 0.0):
-            Probability of color jitter, which the paper does not use.
+            Strength of the jitter of brightness, contrast, saturation and hue. By default, `color_jitter_probability` is
+            0, because the paper does not use it.
 
     Raises:
         ValueError: If a probability or range is invalid, or a label is in two pairs.
@@ -96,11 +91,8 @@ class ClipAugmentation:
         color_jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1),
         color_jitter_probability: float = 0.0,
     ):
-        _check_probabilities(
-            flip_probability=flip_probability,
-            grayscale_probability=grayscale_probability,
-            color_jitter_probability=color_jitter_probability,
-        )
+        _check_probabilities(flip_probability=flip_probability, grayscale_probability=grayscale_probability)
+        _check_probabilities(color_jitter_probability=color_jitter_probability)
         for name, (low, high), limit in (("crop_scale", crop_scale, 1.0), ("crop_ratio", crop_ratio, float("inf"))):
             if not 0 < low <= high <= limit:
                 raise ValueError(f"`{name}` must be an increasing pair in (0, {limit:g}], got {(low, high)}.")
@@ -145,10 +137,8 @@ class BatchMixing:
             Number of classes.
         mixup_alpha (`float`, defaults to 0.8), cutmix_alpha (`float`, defaults to 1.0):
             Parameter of the distribution Beta(alpha, alpha), from which λ is drawn once per batch. 0 disables the method.
-        mixing_probability (`float`, defaults to 1.0):
-            Probability that a batch is mixed.
-        cutmix_probability (`float`, defaults to 0.5):
-            Probability of CutMix instead of mixup, if both are enabled.
+        mixing_probability, cutmix_probability (`float`, default to 1.0 and 0.5):
+            Probability that a batch is mixed, and that this is by CutMix instead of mixup, if both are enabled.
         label_smoothing (`float`, defaults to 0.1):
             Label smoothing s, in [0, 1).
 

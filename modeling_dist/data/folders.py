@@ -95,7 +95,6 @@ def load_folder(folder: str, settings: DatasetSettings, wanted: list[str]) -> di
     if not loaded:
         raise ValueError(
             f"There are no videos in {folder}: no file ends with {', '.join(VIDEO_EXTENSIONS)}. Arrange the videos as in "
-            f"{os.path.join(folder, 'train', 'archery', 'a.mp4')} or {os.path.join(folder, 'archery', 'a.mp4')}, or give a list "
-            "of paths and labels."
+            f"{folder}/train/archery/a.mp4 or {folder}/archery/a.mp4, or give a list of paths and labels."
         )
     return loaded

@@ -87,44 +87,31 @@ def collate_clips(clips: list[dict]) -> dict:
     }
 
 
+@dataclass(eq=False)
 class EvaluationViews(torch.utils.data.Dataset):
     """
-    Dataset of all views of a video, `num_clips * num_crops` of them: `views[index]`. `shuffle_frames` puts the frames
-    of each view in random order: what a model then recognizes, it recognizes without temporal order.
+    Dataset of all views of a video, `num_clips * num_crops` of them, by default as many as the processor makes:
+    `views[index]`. `shuffle_frames` puts the frames of each view in random order: what a model then recognizes, it
+    recognizes without temporal order.
     """
 
-    def __init__(
-        self,
-        videos: Dataset,
-        processor: DiSTVideoProcessor,
-        num_clips: int | None = None,
-        num_crops: int | None = None,
-        shuffle_frames: bool = False,
-    ):
-        self.videos = videos
-        self.processor = processor
-        self.num_clips = processor.num_clips if num_clips is None else num_clips
-        self.num_crops = processor.num_crops if num_crops is None else num_crops
-        self.shuffle_frames = shuffle_frames
+    videos: Dataset
+    processor: DiSTVideoProcessor
+    num_clips: int | None = None
+    num_crops: int | None = None
+    shuffle_frames: bool = False
 
     def __len__(self) -> int:
         return len(self.videos)
 
     def __getitem__(self, index: int) -> dict:
         """
-        Returns:
-            `dict`: `index`, and either `pixel_values_videos` of shape `(views, num_frames, 3, height, width)` or `error`,
-            the reason why the video cannot be read.
+        Return `index`, and either `pixel_values_videos` of shape `(views, num_frames, 3, height, width)` or `error`,
+        the reason why the video cannot be read.
         """
-        row = self.videos[index]
+        views = {"num_clips": self.num_clips, "num_crops": self.num_crops, "random_sampling": False}
         try:
-            inputs = self.processor(
-                video_source(row["video"]),
-                num_clips=self.num_clips,
-                num_crops=self.num_crops,
-                random_sampling=False,
-                return_tensors="pt",
-            )
+            inputs = self.processor(video_source(self.videos[index]["video"]), **views, return_tensors="pt")
         except VideoDecodingError as error:
             return {"index": index, "error": str(error)}
         views = inputs["pixel_values_videos"][0]

@@ -19,15 +19,8 @@ from .settings import MOTIONS, PANS
 
 
 # How fast the content moves to the right and down, grows, and turns clockwise.
-VELOCITIES = dict(
-    zip(
-        MOTIONS,
-        (
-            *((-1, 0, 0, 0), (1, 0, 0, 0), (0, -1, 0, 0), (0, 1, 0, 0)),
-            *((0, 0, 1, 0), (0, 0, -1, 0), (0, 0, 0, 1), (0, 0, 0, -1)),
-        ),
-    )
-)
+PAN_VELOCITIES = ((-1, 0, 0, 0), (1, 0, 0, 0), (0, -1, 0, 0), (0, 1, 0, 0))
+VELOCITIES = dict(zip(MOTIONS, (*PAN_VELOCITIES, (0, 0, 1, 0), (0, 0, -1, 0), (0, 0, 0, 1), (0, 0, 0, -1))))
 SPLITS = ("train", "validation")
 
 # Lengths are fractions of the frame's edge. Two neighboring frames of a clip of 8, each from a random place in its eighth of the
@@ -121,31 +114,14 @@ def make_motion_dataset(
     """
     Write videos of moving textures as `folder/train/<class>/00000.mp4` and `folder/validation/<class>/00000.mp4`.
 
-    A video depends only on the seed and its split, class and number, and no two have the same texture. The folder appears
-    once all videos are written. Do not flip the videos in training, which would change their class.
+    A video depends only on the seed and its split, class and number, and no two have the same texture. The folder,
+    which must not exist or be empty, appears once all videos are written. Do not flip the videos in training, which
+    would change their class.
 
-    Args:
-        folder (`str` or `os.PathLike`):
-            Folder to write to, which must not exist or be empty.
-        classes (`Sequence[str]`, defaults to the four pans):
-            Motions out of `MOTIONS`, or `"pans"` or `"all"`. Without the reversals of the chosen motions, frames tell more
-            even without their order.
-        num_train (`int`, defaults to 1200):
-            Number of training videos, all classes together. The numbers of two classes differ by at most 1.
-        num_validation (`int`, defaults to 200):
-            Number of validation videos, all classes together.
-        num_frames (`int`, defaults to 24):
-            Number of frames of each video.
-        size (`int`, defaults to 64):
-            Height and width in pixels, an even number.
-        fps (`int`, defaults to 12):
-            Frames per second.
-        seed (`int`, defaults to 0):
-            Seed of the textures and speeds, not negative.
-        num_workers (`int`, *optional*):
-            Number of threads. Defaults to the number of CPU cores.
-        progress (`bool`, defaults to `False`):
-            Whether to show a progress bar.
+    `classes` are motions out of `MOTIONS`, or `"pans"` or `"all"`; without the reversals of the chosen motions, frames
+    tell more even without their order. `num_train` and `num_validation` count the videos of all classes together, of
+    which there are equally many, give or take one. `size` is the height and width in pixels, an even number, and
+    `num_workers` the number of threads, by default that of the CPU cores.
 
     Returns:
         `str`: The folder.

@@ -104,25 +104,11 @@ def scan_videos(
     decoder: str = "auto",
 ) -> list[VideoProblem]:
     """
-    Decode every video of a dataset and return the problems.
+    Decode every video of a dataset, and return the problems in the order of the dataset.
 
-    Args:
-        dataset (`datasets.Dataset`):
-            A dataset from [`load_videos`].
-        num_frames (`int`):
-            Number of frames that the model takes.
-        full (`bool`, defaults to `False`):
-            Whether to decode every frame instead of those that an evaluation with three clips takes.
-        num_workers (`int`, defaults to 0):
-            Number of processes that decode. With at least one, a video that crashes its decoder is reported; with none,
-            the crash ends this process.
-        progress (`bool`, defaults to `True`):
-            Whether to show a progress bar.
-        decoder (`str`, defaults to `"auto"`):
-            As for [`decode_video`].
-
-    Returns:
-        `list[VideoProblem]`: The problems, in the order of the dataset.
+    The frames that an evaluation with three clips takes are decoded, or every frame with `full`. A video with fewer
+    frames than the model's `num_frames` is too short. With at least one worker process, a video that crashes its
+    decoder is reported; with none, the crash ends this process.
     """
     if num_frames < 1:
         raise ValueError(f"`num_frames` must be at least 1, got {num_frames}.")
@@ -168,13 +154,7 @@ def scan(settings: ScanSettings, progress: bool = True) -> ScanReport:
     """Load a dataset, scan it as [`scan_videos`] does, and write the problems to `settings.output`."""
     settings.check()
     dataset = load_videos(settings, split=settings.split)
-    problems = scan_videos(
-        dataset,
-        num_frames=settings.num_frames,
-        full=settings.full,
-        num_workers=settings.num_workers,
-        progress=progress,
-        decoder=settings.decoder,
-    )
+    options = settings.select("num_frames", "full", "num_workers", "decoder")
+    problems = scan_videos(dataset, **options, progress=progress)
     write_problems(settings.output, problems)
     return ScanReport(len(dataset), problems)

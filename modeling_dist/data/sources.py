@@ -283,16 +283,12 @@ def load_train_and_validation(
             As for [`load_videos`].
         validation (`str` or `os.PathLike`, *optional*):
             A second dataset for validation, read with the same options.
-        train_split (`str`, defaults to `"train"`):
-            Split to train on, if the dataset has splits.
-        validation_split (`str`, *optional*):
-            Split to validate on. Defaults to the first that exists of `validation`, `val`, `valid` and `test`; if there
-            is none, a random part of the training videos is set aside.
-        validation_fraction (`float`, defaults to 0.1):
-            Size of the random part. Every class is divided in this proportion as nearly as possible, and keeps at
-            least one training video.
-        seed (`int`, defaults to 0):
-            Seed of the random part: the same videos in the same order are always divided in the same way.
+        train_split, validation_split (`str`, default to `"train"` and `None`):
+            Splits to train and to validate on. With `None`, the first that exists of `validation`, `val`, `valid` and `test`;
+            if there is none, a random part of the training videos is set aside.
+        validation_fraction (`float`, defaults to 0.1), seed (`int`, defaults to 0):
+            Size of the random part, in which proportion every class is divided as nearly as possible, though it keeps at
+            least one training video, and its seed: the same videos in the same order are always divided in the same way.
         token, options:
             As for [`load_videos`].
 

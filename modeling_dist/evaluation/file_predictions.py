@@ -66,17 +66,10 @@ def _open_output(path: str, top_k: int) -> Iterator[Writer]:
 
 def predict_files(settings: PredictionSettings, show: Writer | None = None) -> tuple[int, int]:
     """
-    Classify video files, in their order. A video that cannot be read gets the reason in place of classes.
+    Classify video files, in their order, and return the numbers of classified and of unreadable videos.
 
-    Args:
-        settings (`PredictionSettings`):
-            Which videos to classify by which model, and the file to write the results to, if any.
-        show (`Callable`, *optional*):
-            A function that is called with each video's record: a dictionary with `video`, and with either `predictions`, a
-            list of dictionaries with `label` and `score`, or `error`.
-
-    Returns:
-        `tuple[int, int]`: The number of classified videos, and of those that cannot be read.
+    `show` is called with each video's record: a dictionary with `video`, and with either `predictions`, a list of
+    dictionaries with `label` and `score`, or the reason as `error` for a video that cannot be read.
 
     Raises:
         ValueError: If settings are not allowed, there is no video, or the classes do not fit the model.

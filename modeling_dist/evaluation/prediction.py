@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
@@ -49,6 +50,15 @@ def load_model(
     if settings.decoder is not None:
         processor.decoder = settings.decoder
     return model, processor
+
+
+def make_accelerator(cpu: bool, **kwargs) -> Accelerator:
+    """Return an accelerator, with the arguments of its class, on the CPU if asked to or if there is nothing else."""
+    # Accelerate keeps device and precision for the life of a process, and accepts no others afterwards.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    # Without `cpu`, several processes on a machine without a GPU would not know of each other.
+    return Accelerator(cpu=cpu or not torch.accelerator.is_available(), **kwargs)
 
 
 @torch.no_grad()

@@ -4,17 +4,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from accelerate import Accelerator
 from accelerate.logging import get_logger
-from accelerate.state import AcceleratorState, GradientState
 from datasets import Dataset
 
 from ..data.official_splits import load_official_splits
 from ..data.rows import video_name
 from ..data.settings import OFFICIAL_SPLITS, VALIDATION_SPLITS
 from ..data.sources import load_videos
-from .prediction import load_model, predict_videos
+from .prediction import load_model, make_accelerator, predict_videos
 from .report import ACCURACIES, compute_metrics, compute_split_metrics, describe_protocol, write_report
 from .settings import EvaluationSettings
 
@@ -86,26 +83,14 @@ def load_dataset(
 def evaluate(settings: EvaluationSettings) -> EvaluationResult:
     """
     Evaluate a model on a dataset and write a report, in as many processes as `accelerate launch` has started, all of which
-    have to call this.
-
-    Args:
-        settings (`EvaluationSettings`):
-            What to evaluate on what, and how.
-
-    Returns:
-        `EvaluationResult`: The metrics and the files of the report.
+    have to call this. Return the metrics and the files of the report.
 
     Raises:
         ValueError: If settings contradict each other, the model or the dataset, or no video can be read.
         OSError: If the model, the dataset or a video is missing or cannot be read.
     """
     settings.check()
-    # Accelerate keeps device and precision for the life of a process, and accepts no others afterwards.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    # Without `cpu`, several processes on a machine without a GPU would not know of each other.
-    accelerator = Accelerator(cpu=settings.cpu or not torch.accelerator.is_available())
-
+    accelerator = make_accelerator(settings.cpu)
     options = {} if settings.attn_implementation is None else {"attn_implementation": settings.attn_implementation}
     with accelerator.main_process_first():
         model, processor = load_model(settings, **options)
@@ -114,36 +99,26 @@ def evaluate(settings: EvaluationSettings) -> EvaluationResult:
         videos, splits = load_dataset(settings, settings.class_names if settings.zero_shot else class_names)
         if settings.zero_shot:
             class_names = videos.features["label"].names
-            model.set_class_names(
-                class_names,
-                text_model=settings.text_model,
-                tokenizer=settings.tokenizer,
-                prompt_templates=settings.prompt_templates,
-                zero_shot_weight=settings.zero_shot_weight,
-            )
+            names = ("text_model", "tokenizer", "prompt_templates", "zero_shot_weight")
+            model.set_class_names(class_names, **settings.select(*names))
     model.to(accelerator.device)
     if settings.torch_compile:
         model.compile()
 
-    predictions = predict_videos(
-        model,
-        videos,
-        processor,
-        accelerator,
-        num_clips=settings.num_clips,
-        num_crops=settings.num_crops,
-        batch_size=settings.batch_size,
-        view_batch_size=settings.view_batch_size,
-        num_workers=settings.num_workers,
-        skip_unreadable=settings.skip_unreadable,
-        shuffle_frames=settings.shuffle_frames,
-        progress=f"{len(videos)} videos",
+    names = (
+        "num_clips",
+        "num_crops",
+        "batch_size",
+        "view_batch_size",
+        "num_workers",
+        "skip_unreadable",
+        "shuffle_frames",
     )
+    options = settings.select(*names)
+    predictions = predict_videos(model, videos, processor, accelerator, progress=f"{len(videos)} videos", **options)
     metrics = compute_metrics(predictions, videos, class_names)
     mixed_precision = accelerator.mixed_precision if accelerator.native_amp else "no"
-    more = {}
-    if settings.zero_shot:
-        more = {"zero_shot_weight": settings.zero_shot_weight, "prompt_templates": settings.prompt_templates}
+    more = settings.select("zero_shot_weight", "prompt_templates") if settings.zero_shot else {}
     metrics["protocol"] = describe_protocol(
         model,
         videos,

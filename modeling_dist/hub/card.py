@@ -113,7 +113,11 @@ def make_model_card(
         processor=processor,
         class_names=[config.id2label[index] for index in sorted(config.id2label)],
         has_class_names=not all(str(label).startswith("LABEL_") for label in config.id2label.values()),
-        text_source=None if config.backbone else _suggest_clip(config),
+        # OpenAI's CLIP of the model's sizes, or what to give instead.
+        text_source=None
+        if config.backbone
+        else find_openai_clip(config.vision_config.to_dict())
+        or "folder or Hub id of the CLIP that it was trained with",
         has_projection=bool(config.backbone) or config.has_visual_projection,
         license=license,
         trained_on=_dataset_name(training_settings),
@@ -155,11 +159,6 @@ def _dataset_name(settings: dict) -> str | None:
     if dataset.rstrip("/\\") in DATASET_NAMES:
         return DATASET_NAMES[dataset.rstrip("/\\")]
     return _dataset_id(settings) or os.path.basename(os.path.normpath(dataset))
-
-
-def _suggest_clip(config: DiSTConfig) -> str:
-    """Return the id of OpenAI's CLIP that has the model's sizes, or a description of what to give instead."""
-    return find_openai_clip(config.vision_config.to_dict()) or "folder or Hub id of the CLIP that it was trained with"
 
 
 def _count_parameters(config: DiSTConfig) -> dict[str, int]:

@@ -68,17 +68,8 @@ def export_code(folder: str | os.PathLike) -> list[str]:
     """
     Add the model's code to a saved folder, so that `AutoModel`, `AutoModelForVideoClassification`, `AutoVideoProcessor` and
     `pipeline` load it with `trust_remote_code=True` where this package is not installed. For a model with the text head,
-    this includes `pipeline("zero-shot-video-classification")`.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            The folder that `model.save_pretrained` and `processor.save_pretrained` wrote to.
-
-    Returns:
-        `list[str]`: The files that were written.
-
-    Raises:
-        FileNotFoundError: If the folder holds no model or no processor.
+    this includes `pipeline("zero-shot-video-classification")`. Return the files that were written; a folder without a saved
+    model or processor is a `FileNotFoundError`.
     """
     folder = Path(folder)
     settings = {}
@@ -154,24 +145,18 @@ def publish(
         paper_checkpoint (`str`, *optional*):
             Which of the paper's checkpoints the model was converted from, such as `"dist-vit-b16-8-16f-k400"`. The card then
             has the paper's figures and settings, unless others are given or in the folder.
-        license (`str`, *optional*):
-            License of the weights, by its identifier on the Hub, such as `"apache-2.0"`.
-        tags (`list[str]`, *optional*):
-            Tags of the model card.
-        private (`bool`, *optional*):
-            Whether a new repository is private.
+        license (`str`, *optional*), tags (`list[str]`, *optional*):
+            License of the weights, by its identifier on the Hub, such as `"apache-2.0"`, and tags of the model card.
+        private, create_pr (`bool`, *optional*):
+            Whether a new repository is private, and whether to propose the commit as a pull request.
         revision (`str`, *optional*):
             Branch to commit to, created if it does not exist.
-        create_pr (`bool`, *optional*):
-            Whether to propose the commit as a pull request.
         token (`str` or `bool`, *optional*):
             Used instead of the one that `hf auth login` has stored.
         commit_message, commit_description (`str`, *optional*):
             Title and description of the commit.
-        variant (`str`, *optional*):
-            Variant of the weights.
-        name_or_path (`str`, *optional*):
-            Folder or Hub id that the model was made from.
+        variant, name_or_path (`str`, *optional*):
+            Variant of the weights, and the folder or Hub id that the model was made from.
         dry_run (`bool`, defaults to `False`):
             Whether to only return what would be published.
 

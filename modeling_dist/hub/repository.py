@@ -18,11 +18,9 @@ _RequestError = HfHubHTTPError.__bases__[0]
 @contextlib.contextmanager
 def explain_interruption(repo_id: str) -> Iterator[None]:
     """
-    Tell what to do when the Hub answers with a server error or not at all. Its refusals (a wrong token, no write access, …)
-    are left as they are, because the client's messages for them are clear.
-
-    Raises:
-        ConnectionError: In place of the error that the client raises for such an interruption.
+    Raise a `ConnectionError` that tells what to do when the Hub answers with a server error or not at all. Its
+    refusals (a wrong token, no write access, …) are left as they are, because the client's messages for them are
+    clear.
     """
     try:
         yield
@@ -44,9 +42,7 @@ def explain_interruption(repo_id: str) -> Iterator[None]:
 def open_repository(
     api: HfApi, repo_id: str, private: bool | None = None, revision: str | None = None, create_pr: bool | None = None
 ) -> tuple[str, list[str]]:
-    """
-    Create a model's repository and its branch `revision` if they do not exist. Return its full id, and its files.
-    """
+    """Create a model's repository and its branch `revision` if they do not exist. Return its full id and its files."""
     if create_pr and revision not in (None, "main"):
         raise ValueError(
             f'`create_pr=True` proposes a commit to "main" and cannot be combined with `revision="{revision}"`. Give one of them.'

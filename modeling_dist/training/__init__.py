@@ -4,9 +4,5 @@ from ..lazy_exports import lazy_exports
 
 
 __getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "loop": ("TrainingResult", "train"),
-        "settings": ("TrainingSettings",),
-    },
+    __name__, {"loop": ("TrainingResult", "train"), "settings": ("TrainingSettings",)}
 )

@@ -72,10 +72,8 @@ def list_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
 
 def find_checkpoint(output_dir: str | os.PathLike, name: str) -> Path | None:
     """
-    Return the checkpoint to resume from: the folder that is named, or for `"latest"` the last one of the run, if there is any.
-
-    Raises:
-        FileNotFoundError: If the folder does not exist or is not a complete checkpoint.
+    Return the checkpoint to resume from: the folder that is named, or for `"latest"` the last one of the run, if there
+    is any.
     """
     checkpoints = list_checkpoints(output_dir)
     if name == "latest":
@@ -217,9 +215,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     scheduler: torch.optim.lr_scheduler.LRScheduler,
 ):
-    """
-    Restore everything that [`save_checkpoint`] has saved but the [`TrainingState`]. All processes have to call this.
-    """
+    """Restore all that [`save_checkpoint`] has saved but the [`TrainingState`]. All processes have to call this."""
     checkpoint = Path(checkpoint)
     bare_model = accelerator.unwrap_model(model)
     is_deepspeed = accelerator.distributed_type == DistributedType.DEEPSPEED

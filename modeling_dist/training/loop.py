@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.logging import get_logger
-from accelerate.state import AcceleratorState, GradientState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedType, ProjectConfiguration, gather_object, set_seed
 from huggingface_hub import HfApi
@@ -34,7 +33,7 @@ from ..data.rows import hash_videos, video_name, write_video_list
 from ..data.samplers import TrainingBatchSampler, seed_from
 from ..data.sources import load_train_and_validation
 from ..evaluation.plots import plot_training_curves
-from ..evaluation.prediction import predict_videos
+from ..evaluation.prediction import make_accelerator, predict_videos
 from ..evaluation.report import compute_metrics, describe_protocol, write_metrics, write_report
 from ..files import atomic_file, write_json
 from ..frozen_backbone_dist import refuse_local_backbone
@@ -181,13 +180,9 @@ class _Run:
         unknown = sorted(set(settings.report_to) - {tracker.value for tracker in get_available_trackers()} - {"all"})
         if unknown:
             raise ValueError(f"--report_to: {', '.join(unknown)} is not a tracker of accelerate, or is not installed.")
-        # Accelerate keeps device and precision for the life of a process, and takes no others for another run.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        GradientState._reset_state()
-        self.accelerator = Accelerator(
+        self.accelerator = make_accelerator(
+            settings.cpu,
             mixed_precision=settings.mixed_precision,
-            # Without this, several processes on a machine without a GPU would not know of each other.
-            cpu=settings.cpu or not torch.accelerator.is_available(),
             log_with=settings.report_to or None,
             project_config=ProjectConfiguration(self.output_dir, logging_dir=self.output_dir / "logs"),
         )
@@ -513,14 +508,8 @@ class TrainingResult:
 
 def train(settings: TrainingSettings) -> TrainingResult:
     """
-    Train a model, in as many processes as `accelerate launch` has started, all of which have to call this.
-
-    Args:
-        settings (`TrainingSettings`):
-            What to train on what, and how.
-
-    Returns:
-        `TrainingResult`: The state of the run at its end, the last evaluation, and the speed.
+    Train a model, in as many processes as `accelerate launch` has started, all of which have to call this. Return the state
+    of the run at its end, the last evaluation, and the speed.
 
     Raises:
         ValueError: If settings contradict each other, the data or the checkpoint. The output folder is as it was then.

@@ -69,7 +69,7 @@ def cosine_schedule(
     warmup_start: float = 0.0,
 ) -> LambdaLR:
     """
-    Return [`learning_rate_at`] as a scheduler to step once per update. The peak is the optimizer's learning rate.
+    Return [`learning_rate_at`] as a scheduler to step once per update, with the optimizer's learning rate as peak.
     """
     peak = optimizer.defaults["lr"]
     if not peak > 0:

@@ -4,7 +4,6 @@
 import dataclasses
 import os
 from dataclasses import dataclass
-from typing import Any
 
 from ..command_line import ArgumentParser, option, parse_options
 from ..data.settings import DECODERS, DatasetSettings
@@ -146,10 +145,6 @@ class TrainingSettings(DatasetSettings):
             return self.learning_rate
         return self.base_learning_rate * batch_size / self.base_batch_size
 
-    def select(self, *names: str) -> dict[str, Any]:
-        """Return the values of some settings, by name."""
-        return {name: getattr(self, name) for name in names}
-
     def save(self, path: str | os.PathLike):
         """Write all settings as JSON, which `--recipe path` reads."""
         write_json(path, dataclasses.asdict(self))
@@ -157,11 +152,8 @@ class TrainingSettings(DatasetSettings):
 
 def read_recipe(recipe: str) -> dict:
     """
-    Return the settings of one of the paper's recipes, or of a file that [`TrainingSettings.save`] has written, without those
-    that say where a run goes and how it starts.
-
-    Raises:
-        ValueError: If there is no such recipe, or the file holds anything but settings.
+    Return the settings of one of the paper's recipes, or of a file that [`TrainingSettings.save`] has written, without
+    those that say where a run goes and how it starts.
     """
     if recipe in RECIPES:
         return dict(RECIPES[recipe])
