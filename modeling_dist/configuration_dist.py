@@ -141,6 +141,17 @@ class DiSTConfig(PreTrainedConfig):
         self.validate_architecture()
 
     @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs) -> tuple[dict, dict]:
+        config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        # The base class warns, and takes the values that happen to have the same names.
+        if config_dict and config_dict.get("model_type") != cls.model_type:
+            raise ValueError(
+                f"{pretrained_model_name_or_path} is not a DiST: the `model_type` in its config.json is "
+                f"{config_dict.get('model_type')!r}. A CLIP to build on is a `backbone`."
+            )
+        return config_dict, kwargs
+
+    @classmethod
     def from_dict(cls, config_dict: dict, **kwargs):
         if "backbone" in kwargs:
             # Another repository has other commits.

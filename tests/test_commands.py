@@ -250,3 +250,12 @@ def test_shown_command_gives_the_settings_of_the_demo(tmp_path):
     settings = training_settings(tmp_path / "videos", tmp_path / "clip", tmp_path / "dist", 8)
     words = command_of("train", settings).split()
     assert train.parse(words[words.index("train") + 1 :]) == settings
+
+
+def test_a_message_of_a_library_is_shown_once():
+    code = (
+        "from modeling_dist.commands.train import set_up_logging; set_up_logging(); "
+        "import logging; logging.getLogger('huggingface_hub.file_download').warning('trying again')"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert finished.stderr.count("trying again") == 1

@@ -320,6 +320,7 @@ def test_new_run_in_the_place_of_an_old_one_leaves_nothing_of_it(run, trained_di
         ({"total_batch_size": 6}, "must be a multiple"),
         ({"dataset": "{folder}/nowhere"}, "nowhere"),
         ({"backbone": "{folder}"}, "holds no weights"),
+        ({"model": "{clip}"}, "is not a DiST: .* A CLIP to build on is a `backbone`"),
         ({"flip_label_pairs": ["0:9"], "augmentation": True}, "two labels from 0 to 3"),
         ({"resume_from_checkpoint": "{folder}/checkpoint-3"}, "is not a checkpoint of a training run"),
         ({"push_to_hub": True}, "folder on this machine"),
@@ -327,9 +328,10 @@ def test_new_run_in_the_place_of_an_old_one_leaves_nothing_of_it(run, trained_di
         ({"num_epochs": 0}, "--num_epochs must be at least 1"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_trained_or_written(run, tmp_path, changes, message):
+def test_mistakes_are_told_before_anything_is_trained_or_written(run, tiny_clip, tmp_path, changes, message):
     changes = {
-        name: value.format(folder=tmp_path) if isinstance(value, str) else value for name, value in changes.items()
+        name: value.format(folder=tmp_path, clip=tiny_clip) if isinstance(value, str) else value
+        for name, value in changes.items()
     }
     with pytest.raises((ValueError, OSError), match=message):
         run(tmp_path / "out", **changes)

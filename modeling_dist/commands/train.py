@@ -13,6 +13,9 @@ The paper's recipe for Something-Something V2, on eight GPUs in bfloat16, resume
         --video_root 20bn-something-something-v2 --output_dir dist-vitb16-ssv2 --resume_from_checkpoint latest
 """
 
+import logging
+import os
+
 from ..command_line import ArgumentParser, exit_with_message
 from ..training import settings as training_settings
 from ..training.settings import TrainingSettings
@@ -29,26 +32,30 @@ def parse(arguments: list[str] | None = None) -> TrainingSettings:
     return training_settings.parse_settings(arguments, make_parser())
 
 
+def set_up_logging():
+    """Show what the run reports, each message once, and no progress bar beside that of the training."""
+    import datasets
+    import transformers
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    for library in ("datasets", "huggingface_hub"):
+        logging.getLogger(library).propagate = False  # these have handlers of their own
+    is_main_process = os.environ.get("RANK", "0") == "0"
+    logging.getLogger("modeling_dist").setLevel(logging.INFO if is_main_process else logging.WARNING)
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+
+
 def main(arguments: list[str] | None = None):
     """Train in this process, as one of those that the launcher has started."""
     settings = parse(arguments)
 
-    import logging
-    import os
-
-    import datasets
-    import transformers
     from accelerate import PartialState
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from ..training.loop import train
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    is_main_process = os.environ.get("RANK", "0") == "0"
-    logging.getLogger("modeling_dist").setLevel(logging.INFO if is_main_process else logging.WARNING)
-    # Their progress bars would break that of the training.
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+    set_up_logging()
     with exit_with_message(), logging_redirect_tqdm():
         train(settings)
     PartialState().destroy_process_group()

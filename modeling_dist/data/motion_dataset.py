@@ -112,7 +112,8 @@ def make_motion_dataset(
     progress: bool = False,
 ) -> str:
     """
-    Write videos of moving textures as `folder/train/<class>/00000.mp4` and `folder/validation/<class>/00000.mp4`.
+    Write videos of moving textures as `folder/train/<class>/00000.mp4` and `folder/validation/<class>/00000.mp4`, and return
+    the folder.
 
     A video depends only on the seed and its split, class and number, and no two have the same texture. The folder,
     which must not exist or be empty, appears once all videos are written. Do not flip the videos in training, which
@@ -122,13 +123,6 @@ def make_motion_dataset(
     tell more even without their order. `num_train` and `num_validation` count the videos of all classes together, of
     which there are equally many, give or take one. `size` is the height and width in pixels, an even number, and
     `num_workers` the number of threads, by default that of the CPU cores.
-
-    Returns:
-        `str`: The folder.
-
-    Raises:
-        ValueError: If an argument has none of these values.
-        FileExistsError: If the folder is a file or not empty.
     """
     classes = [classes] if isinstance(classes, str) else list(classes)
     classes = {("pans",): PANS, ("all",): MOTIONS}.get(tuple(classes), classes)

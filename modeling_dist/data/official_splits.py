@@ -62,10 +62,6 @@ def load_official_splits(
     or `<class>_test_split1.txt` to `<class>_test_split3.txt` with lines such as `video.avi 2`, where 2 marks a test
     video (HMDB51). `video_root` has one subfolder per class. Class names, in the alphabetical order of the subfolders,
     default to their names, split into words.
-
-    Raises:
-        FileNotFoundError: If a split file or all of the first videos are missing.
-        ValueError: If a split file has other lines, or there is not one class name per class.
     """
     if dataset not in OFFICIAL_SPLITS:
         raise ValueError(f"`dataset` must be one of {', '.join(OFFICIAL_SPLITS)}, got {dataset!r}.")

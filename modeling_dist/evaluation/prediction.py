@@ -11,7 +11,6 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from ..configuration_dist import DiSTConfig
 from ..data.loading import EvaluationViews, collate_views, make_loader
 from ..data.samplers import EvaluationBatchSampler
 from ..modeling_dist import DiSTForVideoClassification
@@ -36,13 +35,7 @@ class Predictions:
 def load_model(
     settings: EvaluationSettings | PredictionSettings, **kwargs
 ) -> tuple[DiSTForVideoClassification, DiSTVideoProcessor]:
-    """
-    Return the model and the processor that the settings name; `kwargs` go to the model's `from_pretrained`. A model of
-    another type is a `ValueError`.
-    """
-    model_type = DiSTConfig.get_config_dict(settings.model, revision=settings.revision)[0].get("model_type")
-    if model_type != DiSTConfig.model_type:
-        raise ValueError(f"{settings.model} is not a DiST: the `model_type` in its config.json is {model_type!r}.")
+    """Return the model and the processor that the settings name; `kwargs` go to the model's `from_pretrained`."""
     model = DiSTForVideoClassification.from_pretrained(
         settings.model, revision=settings.revision, dtype=getattr(torch, settings.dtype), **kwargs
     )

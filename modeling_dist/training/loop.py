@@ -232,7 +232,9 @@ class _Run:
                 # Once, instead of by autocast in every update; sharding does so in its own way.
                 self.bare_model.dist.spatial_encoder.to(torch.bfloat16 if precision == "bf16" else torch.float16)
         if settings.gradient_checkpointing:
-            self.bare_model.gradient_checkpointing_enable()
+            # Activation checkpointing is the name since transformers 5.24.
+            enable = getattr(self.bare_model, "activation_checkpointing_enable", None)
+            (enable or self.bare_model.gradient_checkpointing_enable)()
         if settings.torch_compile:
             self.bare_model.compile()
         self.augmentation = None
