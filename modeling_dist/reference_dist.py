@@ -31,13 +31,15 @@ class ReferenceDiSTOutput:
     activations: dict[str, torch.FloatTensor]
 
 
+def _sequential(**layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(layers))
+
+
 def _mlp(dim: int, intermediate_size: int, hidden_act: str) -> nn.Sequential:
-    return nn.Sequential(
-        OrderedDict(
-            c_fc=nn.Linear(dim, intermediate_size),
-            activation=ACT2FN[hidden_act],
-            c_proj=nn.Linear(intermediate_size, dim),
-        )
+    return _sequential(
+        c_fc=nn.Linear(dim, intermediate_size),
+        activation=ACT2FN[hidden_act],
+        c_proj=nn.Linear(intermediate_size, dim),
     )
 
 
@@ -138,12 +140,10 @@ class ReferenceTemporalBlock(nn.Module):
         dim, kernel_size = config.temporal_dim, config.temporal_kernel_size
         intermediate_size = int(dim * config.temporal_mlp_ratio)
         self.ln = nn.LayerNorm(dim, eps=config.layer_norm_eps)
-        self.temporal_net = nn.Sequential(
-            OrderedDict(
-                c_fc1=nn.Conv3d(dim, intermediate_size, (kernel_size, 1, 1), padding=(kernel_size // 2, 0, 0)),
-                activation=ACT2FN[config.hidden_act],
-                c_fc2=nn.Conv3d(intermediate_size, dim, (1, 3, 3), padding=(0, 1, 1)),
-            )
+        self.temporal_net = _sequential(
+            c_fc1=nn.Conv3d(dim, intermediate_size, (kernel_size, 1, 1), padding="same"),
+            activation=ACT2FN[config.hidden_act],
+            c_fc2=nn.Conv3d(intermediate_size, dim, (1, 3, 3), padding="same"),
         )
         self.activation = ACT2FN[config.hidden_act]
 
@@ -191,17 +191,14 @@ class ReferenceIntegrationBlock(nn.Module):
         super().__init__()
         dim, kernel_size = config.integration_dim, config.temporal_kernel_size
         intermediate_size = int(dim * config.integration_temporal_mlp_ratio)
-        padding = (kernel_size // 2, 0, 0)
         self.ln = nn.LayerNorm(dim, eps=config.layer_norm_eps)
         self.ffn = _mlp(dim, int(dim * config.integration_mlp_ratio), config.hidden_act)
         self.ln_temporal = nn.LayerNorm(dim, eps=config.layer_norm_eps)
-        self.temporal_ffn = nn.Sequential(
-            OrderedDict(
-                c_fc1=nn.Conv3d(dim, intermediate_size, 1),
-                c_fc2=nn.Conv3d(intermediate_size, intermediate_size, (kernel_size, 1, 1), padding=padding),
-                activation=ACT2FN[config.hidden_act],
-                c_proj=nn.Conv3d(intermediate_size, dim, 1),
-            )
+        self.temporal_ffn = _sequential(
+            c_fc1=nn.Conv3d(dim, intermediate_size, 1),
+            c_fc2=nn.Conv3d(intermediate_size, intermediate_size, (kernel_size, 1, 1), padding="same"),
+            activation=ACT2FN[config.hidden_act],
+            c_proj=nn.Conv3d(intermediate_size, dim, 1),
         )
 
     def forward(self, hidden_states: torch.Tensor, batch_size: int) -> torch.Tensor:
@@ -259,14 +256,10 @@ class ReferenceDiSTNet(nn.Module):
         self.selected_layers = config.selected_layers
         dim, num_layers = config.integration_dim, config.num_hidden_layers
         spatial_dim, patch_size = config.vision_config.hidden_size, config.vision_config.patch_size
-        kernel_size = config.temporal_stem_kernel_size
-        self.temporal_stem = nn.Conv3d(
-            3,
-            config.temporal_dim,
-            kernel_size=(kernel_size, patch_size, patch_size),
-            stride=(1, patch_size, patch_size),
-            padding=(kernel_size // 2, 0, 0),
-        )
+        kernel_size = (config.temporal_stem_kernel_size, patch_size, patch_size)
+        stride = (1, patch_size, patch_size)
+        padding = (config.temporal_stem_kernel_size // 2, 0, 0)
+        self.temporal_stem = nn.Conv3d(3, config.temporal_dim, kernel_size, stride, padding)
         self.input_linears = nn.ModuleList([nn.Linear(spatial_dim, dim) for _ in range(num_layers)])
         self.temporal_nets = nn.ModuleList([ReferenceTemporalBlock(config) for _ in range(num_layers)])
         # Nothing reads the output of the last of these, but the authors' checkpoints hold its weights.
