@@ -19,7 +19,7 @@ from transformers.image_utils import (
     is_pil_image,
 )
 from transformers.processing_utils import Unpack, VideosKwargs
-from transformers.utils import IMAGE_PROCESSOR_NAME, TensorType, logging
+from transformers.utils import IMAGE_PROCESSOR_NAME, logging
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoInput, VideoMetadata
 
@@ -289,17 +289,15 @@ class DiSTVideoProcessor(BaseVideoProcessor):
                 views = views.movedim(-3, -1)
             pixel_values.append(views)
             video_metadata.append(found_metadata)
-        data = {"pixel_values_videos": pixel_values}
-        return_tensors: str | TensorType | None = options["return_tensors"]
-        if return_tensors is not None:
+        if options["return_tensors"] is not None:
             shapes = sorted({tuple(views.shape) for views in pixel_values})
             if len(shapes) > 1:
                 raise ValueError(
                     f"Videos of different shapes cannot be batched: {shapes}. Omit `return_tensors`, or let the processor "
                     "sample and crop."
                 )
-            data = {"pixel_values_videos": torch.stack(pixel_values)}
-        features = BatchFeature(data=data, tensor_type=return_tensors)
+            pixel_values = torch.stack(pixel_values)
+        features = BatchFeature({"pixel_values_videos": pixel_values}, tensor_type=options["return_tensors"])
         if options["return_metadata"]:
             features["video_metadata"] = video_metadata
         return features
@@ -360,11 +358,7 @@ class DiSTVideoProcessor(BaseVideoProcessor):
             _crop(frames, options["crop_size"], options["num_crops"]) if options["do_center_crop"] else frames[None]
         )
         if options["do_normalize"]:
-            mean, std = (
-                torch.as_tensor(options[name], dtype=torch.float32, device=views.device).view(-1, 1, 1)
-                for name in ("image_mean", "image_std")
-            )
-            views = (views - mean) / std
+            views = self.normalize(views, options["image_mean"], options["image_std"])
         return views
 
 
@@ -442,8 +436,7 @@ def _list_metadata(metadata, num_videos: int) -> list[VideoMetadata | None]:
     if metadata is None:
         return [None] * num_videos
     flat: list = []
-    pending = list(metadata) if isinstance(metadata, (list, tuple)) else [metadata]
-    for item in pending:
+    for item in metadata if isinstance(metadata, (list, tuple)) else [metadata]:
         flat.extend(item if isinstance(item, (list, tuple)) else [item])
     if len(flat) != num_videos:
         raise ValueError(f"`video_metadata` must have one entry per video, got {len(flat)} for {num_videos} videos.")

@@ -109,9 +109,9 @@ class EvaluationViews(torch.utils.data.Dataset):
         Return `index`, and either `pixel_values_videos` of shape `(views, num_frames, 3, height, width)` or `error`,
         the reason why the video cannot be read.
         """
-        views = {"num_clips": self.num_clips, "num_crops": self.num_crops, "random_sampling": False}
+        options = {"num_clips": self.num_clips, "num_crops": self.num_crops, "random_sampling": False}
         try:
-            inputs = self.processor(video_source(self.videos[index]["video"]), **views, return_tensors="pt")
+            inputs = self.processor(video_source(self.videos[index]["video"]), **options, return_tensors="pt")
         except VideoDecodingError as error:
             return {"index": index, "error": str(error)}
         views = inputs["pixel_values_videos"][0]
