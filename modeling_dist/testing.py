@@ -1,7 +1,6 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """Tiny models and generated videos, for the demo, the tests and experiments without downloads."""
 
-import json
 import os
 
 import numpy as np
@@ -12,18 +11,15 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 def make_tiny_clip(folder: str | os.PathLike, seed: int = 0, **vision_kwargs) -> str:
     """
-    Write a CLIP with random weights and a tokenizer of single letters to a folder, laid out like a CLIP repository,
-    and return the folder. `vision_kwargs` are values of `CLIPVisionConfig`, by default 3 layers of width 64, images of
-    32 pixels and patches of 8. The state of torch's global generator does not change.
+    Write a CLIP with random weights and a tokenizer of single letters to a folder, laid out like a CLIP repository, and
+    return the folder. `vision_kwargs` are values of `CLIPVisionConfig`, by default 3 layers of width 64, images of 32
+    pixels and patches of 8. The state of torch's global generator does not change.
     """
-    os.makedirs(folder, exist_ok=True)
     letters = list(bytes_to_unicode().values())
     vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    with open(os.path.join(folder, "vocab.json"), "w", encoding="utf-8") as file:
-        json.dump({token: index for index, token in enumerate(vocabulary)}, file)
-    with open(os.path.join(folder, "merges.txt"), "w", encoding="utf-8") as file:
-        file.write("#version: 0.2\n")
-    CLIPTokenizer.from_pretrained(folder).save_pretrained(folder)
+    tokenizer = CLIPTokenizer(vocab={token: index for index, token in enumerate(vocabulary)}, merges=[])
+    tokenizer.save_pretrained(folder)
+    tokenizer.backend_tokenizer.model.save(os.fspath(folder))  # `vocab.json` and `merges.txt`
 
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
     tokens = {"bos_token_id": len(vocabulary) - 2, "eos_token_id": len(vocabulary) - 1}

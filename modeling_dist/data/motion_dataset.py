@@ -8,7 +8,7 @@ direction and back, so that horizontal and vertical pans are hard to tell apart 
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from transformers.utils import logging
@@ -137,7 +137,8 @@ def make_motion_dataset(
     if size % 2:
         raise ValueError(f"`size` must be even, which H.264 requires, got {size}.")
 
-    def write(split: str, motion: str, index: int):
+    def write(video: tuple[str, str, int]):
+        split, motion, index = video
         key = (SPLITS.index(split), MOTIONS.index(motion), index)
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
         path = temporary / split / motion / f"{index:05d}.mp4"
@@ -150,11 +151,6 @@ def make_motion_dataset(
                 (temporary / split / motion).mkdir(parents=True)
             videos += [(split, classes[i % len(classes)], i // len(classes)) for i in range(count)]
         # Threads suffice: almost all of the time is spent in loops of NumPy and FFmpeg, which run in parallel.
-        executor = ThreadPoolExecutor(num_workers)
-        try:
-            futures = [executor.submit(write, *video) for video in videos]
-            for future in logging.tqdm(as_completed(futures), total=len(futures), unit="video", disable=not progress):
-                future.result()
-        finally:
-            executor.shutdown(cancel_futures=True)
+        with ThreadPoolExecutor(num_workers) as executor:
+            list(logging.tqdm(executor.map(write, videos), total=len(videos), unit="video", disable=not progress))
     return os.path.abspath(folder)
