@@ -239,7 +239,7 @@ def plot_per_class_accuracy(
         count = f" (n = {num_videos[name]})" if name in num_videos else ""
         return shown[name], per_class[name], f"{per_class[name]:.0%}{count}"
 
-    # Of equal accuracies, the one on more videos says more.
+    # Of equal accuracies, the one over more videos is the more reliable.
     known = [name for name in per_class if per_class[name] is not None]
     known.sort(key=lambda name: (-per_class[name], -num_videos.get(name, 0)))
     absent = [name for name in per_class if per_class[name] is None]

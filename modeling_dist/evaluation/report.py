@@ -15,7 +15,6 @@ from ..data.rows import hash_videos, video_name
 from ..files import atomic_file, write_text
 from .metrics import as_class_names, classification_metrics, confusion_matrix
 from .prediction import Predictions
-from .settings import PREDICTIONS_FORMATS
 from .topk_accuracy.ranking import as_classes, as_scores
 
 
@@ -43,7 +42,7 @@ def compute_split_metrics(
     predictions: Predictions, videos: datasets.Dataset, class_names: list[str], splits: list[list[int]]
 ) -> dict:
     """
-    Compute the accuracies of splits, given as the indices of their videos, that were evaluated together. Return
+    Compute the accuracies of splits that were evaluated together, given as the indices of their videos. Return
     `splits`, a list with the figures of each, and of the accuracies the mean over the splits (`top1`, …) and the
     standard deviation (`top1_std`, …).
     """
@@ -168,25 +167,17 @@ def write_report(
     """
     from .plots import plot_confusion_matrix, plot_per_class_accuracy  # matplotlib is slow to import
 
-    if predictions_format not in PREDICTIONS_FORMATS:
-        raise ValueError(f'`predictions_format` must be "parquet" or "csv", got {predictions_format!r}.')
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     labels = np.asarray(videos["label"][:])[predictions.indices]
     names = [video_name(videos[index]["video"], index) for index in predictions.indices]
     matrix = confusion_matrix(predictions.probabilities.argmax(axis=1), labels, len(class_names))
-    unreadable = {
-        video_name(videos[index]["video"], index): reason for index, reason in predictions.unreadable.items()
-    }
-    names_of_files = (
-        "metrics.json",
-        f"predictions.{predictions_format}",
-        "confusion_matrix.png",
-        "per_class_accuracy.png",
-    )
-    files = [folder / name for name in names_of_files]
-    write_metrics(files[0], {**metrics, "confusion_matrix": matrix.tolist(), "unreadable": unreadable})
-    write_predictions(files[1], names, labels, predictions.probabilities, class_names)
-    plot_confusion_matrix(matrix, class_names, files[2])
-    plot_per_class_accuracy(metrics["per_class_accuracy"], files[3], metrics["num_videos_per_class"])
-    return files
+    reasons = predictions.unreadable.items()
+    unreadable = {video_name(videos[index]["video"], index): reason for index, reason in reasons}
+    metrics_file, predictions_file = folder / "metrics.json", folder / f"predictions.{predictions_format}"
+    matrix_plot, accuracy_plot = folder / "confusion_matrix.png", folder / "per_class_accuracy.png"
+    write_metrics(metrics_file, {**metrics, "confusion_matrix": matrix.tolist(), "unreadable": unreadable})
+    write_predictions(predictions_file, names, labels, predictions.probabilities, class_names)
+    plot_confusion_matrix(matrix, class_names, matrix_plot)
+    plot_per_class_accuracy(metrics["per_class_accuracy"], accuracy_plot, metrics["num_videos_per_class"])
+    return [metrics_file, predictions_file, matrix_plot, accuracy_plot]

@@ -82,8 +82,8 @@ def load_dataset(
 
 def evaluate(settings: EvaluationSettings) -> EvaluationResult:
     """
-    Evaluate a model on a dataset and write a report, in as many processes as `accelerate launch` has started, all of which
-    have to call this. Return the metrics and the files of the report.
+    Evaluate a model on a dataset and write a report. All processes that `accelerate launch` has started have to call this.
+    Return the metrics and the files of the report.
 
     Raises:
         ValueError: If settings contradict each other, the model or the dataset, or no video can be read.
@@ -99,8 +99,8 @@ def evaluate(settings: EvaluationSettings) -> EvaluationResult:
         videos, splits = load_dataset(settings, settings.class_names if settings.zero_shot else class_names)
         if settings.zero_shot:
             class_names = videos.features["label"].names
-            names = ("text_model", "tokenizer", "prompt_templates", "zero_shot_weight")
-            model.set_class_names(class_names, **settings.select(*names))
+            text_options = settings.select("text_model", "tokenizer", "prompt_templates", "zero_shot_weight")
+            model.set_class_names(class_names, **text_options)
     model.to(accelerator.device)
     if settings.torch_compile:
         model.compile()
