@@ -20,8 +20,9 @@ if _is_run_as_command():
         {
             "auto_classes": (
                 *("DiSTConfig", "DiSTForVideoClassification", "DiSTModel", "DiSTPreTrainedModel"),
-                *("DiSTVideoProcessor", "VideoDecodingError", "ZeroShotVideoClassificationPipeline"),
-            )
+                *("DiSTVideoProcessor", "ZeroShotVideoClassificationPipeline"),
+            ),
+            "video_decoding_dist": ("VideoDecodingError",),
         },
     )
 else:
@@ -31,6 +32,6 @@ else:
         DiSTModel,
         DiSTPreTrainedModel,
         DiSTVideoProcessor,
-        VideoDecodingError,
         ZeroShotVideoClassificationPipeline,
     )
+    from .video_decoding_dist import VideoDecodingError

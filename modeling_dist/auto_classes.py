@@ -6,7 +6,6 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_dist import DiSTConfig
 from .modeling_dist import DiSTForVideoClassification, DiSTModel, DiSTPreTrainedModel
-from .video_decoding_dist import VideoDecodingError
 from .video_processing_dist import DiSTVideoProcessor
 from .zero_shot_pipeline_dist import ZeroShotVideoClassificationPipeline
 
@@ -29,13 +28,3 @@ PIPELINE_REGISTRY.register_pipeline(
 )
 DiSTConfig.knows_pipelines = True
 DiSTPreTrainedModel.publisher = staticmethod(_publish)
-
-__all__ = [
-    "DiSTConfig",
-    "DiSTForVideoClassification",
-    "DiSTModel",
-    "DiSTPreTrainedModel",
-    "DiSTVideoProcessor",
-    "VideoDecodingError",
-    "ZeroShotVideoClassificationPipeline",
-]

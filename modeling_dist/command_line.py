@@ -6,6 +6,7 @@ Nothing here imports torch, so that `--help` answers at once.
 
 import argparse
 import contextlib
+import copy
 import dataclasses
 import os
 import sys
@@ -52,10 +53,7 @@ class Settings:
         return {name: getattr(self, name) for name in names}
 
     def check(self):
-        """
-        Check everything that can be checked before anything is read or written, with a `ValueError` for what is not
-        allowed.
-        """
+        """Raise a `ValueError` for what is not allowed, as far as that shows before anything is read or written."""
         for field in dataclasses.fields(self):
             value, allowed = getattr(self, field.name), field.metadata
             if allowed["required"] and value in (None, []):
@@ -118,7 +116,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
 def add_options(parser: argparse.ArgumentParser, settings_class: type[Settings]):
     """Add the options of a dataclass to a parser, in their groups."""
-    hints = typing.get_type_hints(settings_class)
+    hints, defaults = typing.get_type_hints(settings_class), settings_class()
     group = parser
     groups: dict[str, Any] = {}
     for field in dataclasses.fields(settings_class):
@@ -127,8 +125,7 @@ def add_options(parser: argparse.ArgumentParser, settings_class: type[Settings])
             if title not in groups:
                 groups[title] = parser.add_argument_group(title)
             group = groups[title]
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        kwargs = {"default": default, "help": field.metadata["help"]}
+        kwargs = {"default": getattr(defaults, field.name), "help": field.metadata["help"]}
         value_type, is_list = _value_type(hints[field.name])
         names = [f"--{field.name}"]
         if value_type is bool:
@@ -141,7 +138,7 @@ def add_options(parser: argparse.ArgumentParser, settings_class: type[Settings])
 
 
 def _value_type(hint: Any) -> tuple[type, bool]:
-    """The type that one value is read as, and whether there can be several; from `int`, `int | None`, `list[int]`, …"""
+    """Return the type of one value, and whether there can be several, from `int`, `int | None`, `list[int]`, …"""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
     if typing.get_origin(hint) is list:
@@ -156,10 +153,8 @@ def parse_options(
     Return the settings that a command line gives, with a parser to which [`add_options`] has added them. Settings that
     their own `check()` refuses, with a `ValueError`, end the process as any mistake on the command line does.
     """
-    values = vars(parser.parse_args(arguments))
-    settings = settings_class(
-        **{name: list(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
+    # Copied, because a list that is a default belongs to the parser.
+    settings = settings_class(**copy.deepcopy(vars(parser.parse_args(arguments))))
     try:
         settings.check()
     except ValueError as error:
@@ -179,8 +174,8 @@ def exit_with_message(*others: type[Exception]) -> Iterator[None]:
         is_explained = isinstance(error, (ValueError, OSError, FloatingPointError, *others))
         is_first = int(os.environ.get("LOCAL_RANK", 0)) == 0
         if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not (is_explained and is_first):
-            # Mostly another process meets the same error, or has ended and with it the connection. Whatever is wrong, it
-            # says so, and the launcher then ends this process.
+            # Mostly another process meets the same error, or has ended and with it the connection. It reports what is
+            # wrong, and the launcher then ends this process.
             time.sleep(5)
         if not is_explained or os.environ.get(TRACEBACK_VARIABLE) == "1":
             raise

@@ -19,17 +19,15 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from ..command_line import ArgumentParser, Settings, exit_with_message, option, parse_options
-from ..data.settings import MOTIONS
+from ..data.settings import PANS
 from ..evaluation.settings import EvaluationSettings
 from ..files import atomic_folder, read_json, write_json
 from ..training.settings import TrainingSettings
 
 
 TINY_CLIP = {"hidden_size": 64, "num_hidden_layers": 2, "image_size": 64, "patch_size": 16}
-CLASSES = MOTIONS[:4]  # the pans
 # What a demo of the default size has to reach.
 LOWEST_ACCURACY, HIGHEST_SHUFFLED_ACCURACY = 0.9, 0.4
 
@@ -71,18 +69,16 @@ def training_settings(videos: Path, backbone: Path, output_dir: Path, num_epochs
     )
 
 
-def command_of(name: str, settings: Any) -> str:
+def command_of(name: str, settings: Settings) -> str:
     """Return the command line that gives these settings."""
-    words = [*command_words(), name]
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        if value == default:
+    words, defaults = [*command_words(), name], vars(type(settings)())
+    for option_name, value in vars(settings).items():
+        if value == defaults[option_name]:
             continue
         if isinstance(value, bool):
-            words.append(f"--{field.name}" if value else f"--no_{field.name}")
+            words.append(f"--{option_name}" if value else f"--no_{option_name}")
         else:
-            words += [f"--{field.name}", *map(str, value if isinstance(value, list) else [value])]
+            words += [f"--{option_name}", *map(str, value if isinstance(value, list) else [value])]
     return shlex.join(words)
 
 
@@ -120,7 +116,7 @@ def run_demo(settings: DemoSettings) -> dict[str, float]:
     if not backbone.exists():
         with atomic_folder(backbone) as folder:
             make_tiny_clip(folder, **TINY_CLIP)
-    print(f"{len(CLASSES)} classes of moving textures: {', '.join(CLASSES)}")
+    print(f"{len(PANS)} classes of moving textures: {', '.join(PANS)}")
     if not videos.exists():
         num_validation = max(8, settings.num_videos // 6)
         make_motion_dataset(videos, num_train=settings.num_videos, num_validation=num_validation, progress=True)
@@ -141,7 +137,7 @@ def run_demo(settings: DemoSettings) -> dict[str, float]:
         accuracies[name] = read_json(report / "metrics.json")["top1"]
 
     classifier = pipeline("video-classification", model=str(model))
-    for video in [*(next((videos / "validation" / name).iterdir()) for name in CLASSES), settings.video]:
+    for video in [*(next((videos / "validation" / name).iterdir()) for name in PANS), settings.video]:
         if video is not None:
             print(f"\n{video}")
             for prediction in classifier(str(video), top_k=2):
@@ -177,7 +173,7 @@ def main(arguments: list[str] | None = None):
     accuracy, shuffled = accuracies["top1"], accuracies["shuffled_top1"]
     print(
         f"\nTop-1 accuracy {accuracy:.1%}; with the frames in random order {shuffled:.1%}, where chance is "
-        f"{1 / len(CLASSES):.0%}. It took {time.perf_counter() - started:.0f} s.\n"
+        f"{1 / len(PANS):.0%}. It took {time.perf_counter() - started:.0f} s.\n"
     )
     command, output = shlex.join(command_words()), settings.output
     print(f"Look at   {output}/videos, {output}/dist/training_curves.png and {output}/evaluation/confusion_matrix.png")

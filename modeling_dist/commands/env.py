@@ -6,6 +6,7 @@ Print what a bug report needs: versions, devices, and the decoders with the FFmp
 """
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil

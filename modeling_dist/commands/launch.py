@@ -41,7 +41,7 @@ def launch(command: str, arguments: list[str]):
     module = importlib.import_module(f".{command}", __package__)
     parser = module.make_parser()
     own, others = split_arguments(parser, arguments)
-    settings = module.parse(own)  # mistakes are told before anything is started
+    settings = module.parse(own)  # ends with a message before anything is started
 
     # Only now, because these import torch.
     from accelerate.commands.launch import launch_command
@@ -52,7 +52,7 @@ def launch(command: str, arguments: list[str]):
     launcher_arguments.training_script = module.__name__
     launcher_arguments.module = True
     launcher_arguments.training_script_args = own
-    # What went wrong in a process, it has said itself.
+    # Each process has reported itself what went wrong in it.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         launch_command(launcher_arguments)

@@ -33,21 +33,21 @@ LAUNCHED = ("train", "evaluate")
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of what comes before a command's own options."""
-    width = max(len(name) for commands in COMMANDS.values() for name in commands)
+    names = [name for commands in COMMANDS.values() for name in commands]
+    width = max(map(len, names))
     listed = [
         f"{heading}:\n" + "\n".join(f"  {name:<{width}}  {description}" for name, description in commands.items())
         for heading, commands in COMMANDS.items()
     ]
+    introduction = "DiST: video classification with a frozen CLIP and a light temporal encoder."
     parser = argparse.ArgumentParser(
         prog="modeling-dist",
         usage="modeling-dist COMMAND [options]",
-        description="DiST: video classification with a frozen CLIP and a light temporal encoder.\n\n"
-        + "\n\n".join(listed),
+        description="\n\n".join([introduction, *listed]),
         epilog="`modeling-dist COMMAND --help` lists the options of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    names = [name for commands in COMMANDS.values() for name in commands]
     parser.add_argument("command", choices=names, metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument(
         "--version",
