@@ -1,33 +1,53 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Decode single frames of video files with decord, torchcodec or PyAV.
+"""Decode single frames of video files with PyAV, decord or torchcodec.
 
-PyAV numbers the frames for all three; the others are faster for files in which they find a frame by its number reliably.
+A frame is what FFmpeg shows: of the stream that it chooses, turned and mirrored by the display matrix, in the size of the first
+one. Two things stay as they are stored, as in the training of published weights: pixels that are not square, and the two
+fields of interlaced frames. Frames are counted in presentation order.
 
-All readers return upright RGB frames, with rotation metadata applied, and count the frames in presentation order, so that
-they agree on which frame is frame 17.
+PyAV numbers the frames for all decoders, and alone notices damage. The others step aside for it where they would give other
+frames than FFmpeg.
 """
 
+import bisect
+import functools
 import importlib
-import io
-import os
-from collections.abc import Callable
+import struct
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from huggingface_hub import get_session
+from transformers.utils import logging
+
+from .video_files_dist import Deadline, Video, VideoDecodingError, VideoFile, VideoLimits, open_video_file
+from .video_structure_dist import StructureError, check_structure
 
 
-class VideoDecodingError(OSError):
-    """Raised for a video that cannot be read: missing, empty, truncated, or not a video. The message names it."""
+logger = logging.get_logger(__name__)
+
+# The demuxers of FFmpeg that may open a video. Playlists and scripts (concat, HLS, DASH, SDP), sequences of pictures, network
+# protocols and devices are not among them.
+CONTAINERS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,gif,apng,mxf,rm,nut,wtv,dv,ivf,gxf,nsv,nuv,swf,"
+    "yuv4mpegpipe,h261,h263,h264,hevc,vvc,m4v,vc1,vc1test,obu,av1,mjpeg,dirac,cavsvideo"
+)
+# Only these store the time of every frame and find it again after a seek. For others (AVI, MPEG), FFmpeg guesses, wrongly if
+# there are B-frames.
+INDEXED_CONTAINERS = {"mp4", "matroska"}
+DAMAGED = ("error", "warn", "ignore")
+# Frames are handed on in pieces of about this many bytes, so that large ones are not held together.
+BYTES_PER_PIECE = 2**25
 
 
 @dataclass
 class DecodedVideo:
     """
-    Some frames of a video, uint8 `(frames, 3, height, width)`, each of the requested ones once and in increasing
-    order; their indices; the number of frames and the frames per second of the whole video, if the file specifies
-    them; and the library that decoded them.
+    Some frames of a video, uint8 `(frames, 3, height, width)` or what a `transform` has made of them, each of the requested
+    ones once and in increasing order; their indices; the number of frames and the frames per second of the whole video, if the
+    file specifies them; the library that decoded them; and the damage that was noticed, in words.
     """
 
     frames: torch.Tensor
@@ -35,237 +55,475 @@ class DecodedVideo:
     total_num_frames: int
     fps: float | None
     decoder: str
+    damage: str | None = None
 
 
-# Each decoder opens a file (a path, or bytes in memory) and returns its number of frames, the frames per second, and a function
-# from increasing indices to frames, (frames, height, width, 3) uint8.
-Reader = tuple[int, float | None, Callable[[list[int]], np.ndarray]]
+class DamageError(ValueError):
+    """Raised for damage that a decoder can conceal. The message goes on from the name of the file."""
 
 
-@dataclass
-class _FrameIndex:
+class StepAsideError(ValueError):
+    """Raised by a decoder that would give other frames than FFmpeg."""
+
+
+# ---- numbering and decoding with PyAV
+
+
+class _Packet(NamedTuple):
+    """A compressed frame."""
+
+    time: int | None
+    is_keyframe: bool
+    is_shown: bool  # not cut away by an edit list
+    is_closed: bool  # for a keyframe: decoding can start here, whatever comes before
+    layer: int | None  # temporal layer of a frame that no other frame of this layer is decoded from
+
+
+class _Run(NamedTuple):
+    """Frames that are decoded in one go, from one packet to another."""
+
+    start: int
+    end: int
+    times: list[int]
+
+
+class FrameReader:
     """
-    The frames of a file in presentation order.
+    The frames of a video file by their numbers.
 
-    `times` and `keyframe_times` are `None` if the container does not store them reliably, so that frames can only be
-    counted. `has_closed_groups` says that decoding can start at any keyframe: no frame after it in the file is shown before
-    it, or refers to a frame before it.
+    Args:
+        file (`VideoFile`):
+            The file.
+        limits (`VideoLimits`):
+            What it may cost.
+        is_strict (`bool`):
+            Whether damage that FFmpeg conceals is a [`DamageError`].
+        container_format (`str`, *optional*):
+            FFmpeg's name of a format that is not among `CONTAINERS`.
+
+    Raises:
+        ValueError: If there is no video in the file, or it exceeds the limits.
     """
 
-    num_frames: int
-    fps: float | None
-    times: list[int] | None = None
-    keyframe_times: list[int] | None = None
-    has_closed_groups: bool = False
+    def __init__(self, file: VideoFile, limits: VideoLimits, is_strict: bool, container_format: str | None = None):
+        self.file, self.limits, self.is_strict, self.container_format = file, limits, is_strict, container_format
+        self.deadline = Deadline(limits.seconds)
+        # Of this reader alone, and not of its frames, for the same reason: frames are freed when Python finds the time for it.
+        self.reformatter = importlib.import_module("av.video.reformatter").VideoReformatter()
+        self._open()
+        try:
+            self.num_video_streams = len(self.container.streams.video)
+            self.size = self.stream.width, self.stream.height
+            self.fps = float(self.stream.average_rate) if self.stream.average_rate else None
+            self.packets: list[_Packet] = []
+            self.times: list[int] | None = None  # in presentation order; `None` if frames can only be counted
+            self.num_frames = self._number_frames()
+        except BaseException:
+            self.container.close()
+            raise
 
+    def _open(self):
+        av = importlib.import_module("av")
+        allowed = (
+            {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"} if self.container_format is None else {}
+        )
+        # One thread: Python may free a decoder in a process that was forked meanwhile, where its threads do not exist.
+        codec_options = {"max_pixels": str(self.limits.frame_pixels), "threads": "1"}
+        if self.is_strict:
+            codec_options["err_detect"] = "explode"
+        try:
+            self.container = av.open(
+                self.file.open(),
+                format=self.container_format,
+                options=codec_options,
+                container_options=allowed,
+                metadata_errors="replace",
+            )
+        except Exception as error:
+            content = self.file.describe_content()
+            raise ValueError(f"it is {content}" if content else str(error)) from error
+        # The cover picture of a recording is not its video.
+        pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.still_image
+        streams = [stream for stream in self.container.streams.video if not stream.disposition & pictures]
+        best = self.container.streams.best("video")
+        self.stream = best if best in streams else max(streams, key=lambda s: s.width * s.height, default=None)
+        if self.stream is None:
+            reason = "it holds no video stream" + " but a cover picture" * bool(self.container.streams.video)
+        elif self.stream.width * self.stream.height > self.limits.frame_pixels:
+            size = f"{self.stream.width} x {self.stream.height}"
+            reason = f"a frame of {size} pixels exceeds the limit of {self.limits.frame_pixels:,} (`frame_pixels`)"
+        else:
+            self.stream.codec_context.options = codec_options
+            self.stream.codec_context.thread_count = 1
+            return
+        self.container.close()
+        raise ValueError(reason)
 
-def _open_stream(source: str | io.BytesIO):
-    av = importlib.import_module("av")
-    if isinstance(source, io.BytesIO):
-        source.seek(0)
-    container = av.open(source)
-    stream = container.streams.best("video")
-    if stream is None:
-        container.close()
-        raise ValueError("it holds no video stream")
-    return container, stream
+    def relax(self):
+        """Decode damaged frames as FFmpeg conceals their damage."""
+        self.is_strict = False
+        self._reopen()
 
+    def _reopen(self):
+        self.container.close()
+        self._open()
 
-def _index_frames(source: str | io.BytesIO) -> _FrameIndex:
-    """Number the frames by the timestamps of their packets, without decoding them if the container allows it."""
-    container, stream = _open_stream(source)
-    with container:
-        fps = float(stream.average_rate) if stream.average_rate else None
-        # Only these containers store the time of every frame and find it again after a seek. For others (AVI, MPEG) FFmpeg
-        # guesses, wrongly if there are B-frames.
-        is_indexed = {"mp4", "matroska"} & set(container.format.name.split(","))
-        is_h264 = stream.codec_context.name == "h264"
-        times, keyframes, has_closed_groups, is_cut_off = [], [], True, False
-        for packet in container.demux(stream) if is_indexed else ():
-            if not packet.size:
-                continue
-            is_cut_off = packet.is_corrupt
-            if packet.is_keyframe:
-                keyframes.append((len(times), packet.pts))
-                has_closed_groups &= not is_h264 or _holds_idr_picture(packet, stream.codec_context.extradata or b"")
-            if packet.is_discard:  # in the file, but cut by its edit list
-                has_closed_groups = False
+    def _demux(self) -> Iterator:
+        for packet in self.container.demux(self.stream):
+            self.deadline.check()
+            if packet.size:
+                yield packet
+
+    def _number_frames(self) -> int:
+        """Number the frames by the time stamps of their packets, without decoding them if the container allows it."""
+        if INDEXED_CONTAINERS & set(self.container.format.name.split(",")):
+            describe = _packet_parser(self.stream.codec_context)
+            is_cut_off = False
+            for packet in self._demux():
+                is_cut_off = packet.is_corrupt
+                is_closed, layer = describe(packet)
+                self.packets.append(_Packet(packet.pts, packet.is_keyframe, not packet.is_discard, is_closed, layer))
+                self._check_count(len(self.packets))
+            if is_cut_off:
+                raise ValueError(f"the file ends within frame {len(self.packets) - 1}")
+            times = [packet.time for packet in self.packets]
+            shown = [packet.time for packet in self.packets if packet.is_shown]
+            if shown and None not in times and len(set(times)) == len(times):
+                if self.is_strict and self.stream.frames > len(self.packets):
+                    raise DamageError(f"it declares {self.stream.frames:,} frames and holds {len(self.packets):,}")
+                self.times = sorted(shown)
+                return len(shown)
+            self._reopen()
+        num_frames = 0
+        for packet in self._demux():
+            if packet.is_corrupt and self.is_strict:
+                raise DamageError(f"it is damaged near frame {num_frames:,}")
+            num_frames += len(self._decode(packet))
+            self._check_count(num_frames)
+        num_frames += len(self._decode(None))
+        self._check_count(num_frames)
+        return num_frames
+
+    def _check_count(self, num_frames: int):
+        if num_frames > self.limits.num_frames:
+            raise ValueError(f"it has more than {self.limits.num_frames:,} frames, the limit (`num_frames`)")
+
+    def _decode(self, packet) -> list:
+        """Decode a packet; `None` drains the decoder. The frames may be those of earlier packets."""
+        try:
+            return self.stream.codec_context.decode(packet)
+        except EOFError:
+            return []
+        except Exception as error:
+            if not self.is_strict:
+                return []
+            where = (
+                f" at {float(packet.pts * packet.time_base):.2f} s"
+                if packet is not None and packet.pts is not None
+                else ""
+            )
+            raise DamageError(f"it is damaged{where}: {_first_line(error)}") from error
+
+    def read(self, indices: list[int]) -> Iterator[np.ndarray]:
+        """
+        Yield the frames of increasing indices as they are shown: (height, width, 3), uint8, all of one size.
+
+        Raises:
+            DamageError: If a frame is damaged, and the reader is strict.
+            ValueError: If a frame cannot be decoded.
+        """
+        self.matrix, self.shape = None, None
+        if self.times is None:
+            frames = self._count_frames(indices)
+        else:
+            frames = self._find_frames([self.times[index] for index in indices if index < self.num_frames])
+        found = 0
+        for frame in frames:
+            yield self._upright(frame)
+            found += 1
+        if found < len(indices):
+            raise ValueError(f"frame {indices[found]} of {self.num_frames} cannot be decoded")
+
+    def _count_frames(self, indices: list[int]) -> Iterator:
+        """Decode from the start and count, up to the last of the frames."""
+        self._reopen()
+        wanted, position = set(indices), 0
+        packets = self._demux()
+        while True:
+            packet = next(packets, None)
+            for frame in self._decode(packet):
+                if position in wanted:
+                    yield frame
+                position += 1
+            if packet is None or position > indices[-1]:
+                return
+
+    def _find_frames(self, times: list[int]) -> Iterator:
+        """Decode the frames of these times, each from the keyframe before it."""
+        for run in self._plan(times):
+            try:
+                missing = yield from self._decode_run(run)
+            except DamageError:
+                if run.start == 0:
+                    raise
+                # Decoding may not start at every keyframe.
+                missing = run.times
+            if missing and run.start > 0:  # or the seek has missed its keyframe, as in fragmented files
+                missing = yield from self._decode_run(_Run(0, run.end, missing))
+            if missing:
+                return
+
+    def _plan(self, times: list[int]) -> list[_Run]:
+        """Divide the frames into runs: one ends where decoding can skip packets by starting at another keyframe."""
+        places = {packet.time: place for place, packet in enumerate(self.packets)}
+        keyframes = sorted(packet.time for packet in self.packets if packet.is_keyframe)
+        runs: list[_Run] = []
+        for time in times:
+            before = bisect.bisect_right(keyframes, time)
+            start = places[keyframes[before - 1]] if before else 0
+            if runs and start <= runs[-1].end:
+                run = runs[-1]
+                runs[-1] = _Run(run.start, max(run.end, places[time]), [*run.times, time])
             else:
-                times.append(packet.pts)
-    if is_cut_off:
-        raise ValueError(f"the file ends within frame {len(times)}")
-    if times and None not in times and len(set(times)) == len(times):
-        num_frames, times = len(times), sorted(times)
-        keyframe_times = sorted(time for _, time in keyframes if time is not None)
-        has_closed_groups &= all(place < num_frames and times[place] == time for place, time in keyframes)
-        return _FrameIndex(num_frames, fps, times, keyframe_times, has_closed_groups)
-    container, stream = _open_stream(source)
-    with container:
-        return _FrameIndex(sum(1 for _ in container.decode(stream)), fps)
+                runs.append(_Run(start, places[time], [time]))
+        return runs
+
+    def _decode_run(self, run: _Run) -> Iterator:
+        """Yield the frames of a run, and return the times that have not come."""
+        first = self.packets[run.start].time
+        if run.start == 0:
+            self._reopen()
+        else:
+            self.container.seek(first, stream=self.stream)
+            self.stream.codec_context.flush_buffers()
+        places = {self.packets[place].time: place for place in range(run.start, run.end + 1)}
+        layers = [packet.layer for packet in self.packets if packet.layer is not None]
+        pending, wanted, last_layer = list(run.times), set(run.times), max(layers, default=0)
+        has_started = False
+
+        def deliver(frames: list) -> Iterator:
+            for frame in frames:
+                if pending and frame.pts == pending[0]:
+                    pending.pop(0)
+                    yield frame
+
+        for packet in self._demux():
+            place = places.get(packet.pts)
+            if not has_started and place != run.start:
+                if place is not None:
+                    return pending  # the seek has led too far
+                continue
+            has_started = True
+            # Frames that are shown before the keyframe may need others from before it.
+            is_needed = place is not None and (run.start == 0 or packet.pts >= first)
+            if is_needed and (packet.pts in wanted or self.packets[place].layer != last_layer):
+                yield from deliver(self._decode(packet))
+            if place == run.end:
+                break
+        yield from deliver(self._decode(None))
+        return pending
+
+    def _upright(self, frame) -> np.ndarray:
+        """Return a frame as it is shown, in the size of the first one."""
+        # A stream may store the matrix with its keyframes alone, for the frames after them too.
+        self.matrix = _display_matrix(frame) or self.matrix
+        is_transposed = self.matrix is not None and abs(self.matrix[1]) > abs(self.matrix[0])
+        if self.shape is None:
+            width, height = self.size if all(self.size) else (frame.width, frame.height)
+            self.shape = (width, height) if is_transposed else (height, width)
+        height, width = reversed(self.shape) if is_transposed else self.shape
+        options = {}
+        if (frame.width, frame.height) != (width, height):  # the size changes within the file
+            options = {"width": width, "height": height, "interpolation": "BICUBIC"}
+        pixels = self.reformatter.reformat(frame, format="rgb24", **options).to_ndarray()
+        return pixels if self.matrix is None else _turn(pixels, self.matrix)
 
 
-def _holds_idr_picture(packet, extradata: bytes) -> bool:
-    """Whether an H.264 keyframe is an IDR picture. After others, decoding takes some frames to recover."""
-    if len(extradata) < 5:
-        return False
-    # Each unit of the packet is preceded by its length, in `length_size` bytes, and starts with its type; 5 is an IDR picture.
-    data, position, length_size = memoryview(packet), 0, (extradata[4] & 3) + 1
-    while position + length_size < len(data):
-        if data[position + length_size] & 31 == 5:
-            return True
-        position += length_size + int.from_bytes(data[position : position + length_size], "big")
-    return False
-
-
-def _index_for_seeks(source: str | io.BytesIO) -> _FrameIndex:
+def _packet_parser(codec) -> Callable[[object], tuple[bool, int | None]]:
     """
-    Index the frames for decoders that seek by themselves. decord takes a keyframe's position in the file for its position in
-    time, and both decord and torchcodec rely on decoding to start at it. In other files they return wrong frames without
-    an error.
+    Return a function from a packet to whether decoding can start at it if it is a keyframe, and to its temporal layer if no
+    other frame of that layer is decoded from it. Both are read from the units of H.264 and HEVC.
     """
-    index = _index_frames(source)
-    if not index.has_closed_groups:
-        raise ValueError("it cannot find single frames in such a file reliably")
-    if isinstance(source, io.BytesIO):
-        source.seek(0)
-    return index
+    extradata, name = codec.extradata or b"", codec.name
+    if extradata[:1] != b"\x01" or (name, len(extradata) > 22) not in (
+        ("h264", True),
+        ("h264", False),
+        ("hevc", True),
+    ):
+        return lambda packet: (name != "h264", -1 if packet.is_disposable else None)
+    length_size = (extradata[4 if name == "h264" else 21] & 3) + 1
+
+    def parse(packet) -> tuple[bool, int | None]:
+        data, position = memoryview(packet), 0
+        while position + length_size + 1 < len(data):
+            # Each unit is preceded by its length and begins with its type; the first slice tells about the frame.
+            first, second = data[position + length_size], data[position + length_size + 1]
+            if name == "h264":
+                kind = first & 31
+                if 1 <= kind <= 5:
+                    return kind == 5, None if first & 0x60 else 0
+            else:
+                kind = first >> 1 & 63
+                if kind < 32:
+                    return True, (second & 7) - 1 if kind < 16 and kind % 2 == 0 else None
+            position += length_size + int.from_bytes(data[position : position + length_size], "big")
+        return False, None
+
+    return parse
 
 
-def _open_with_decord(source: str | io.BytesIO) -> Reader:
-    decord = importlib.import_module("decord")
-    index = _index_for_seeks(source)
+def _display_matrix(frame) -> tuple[float, ...] | None:
+    """Return the first two rows of a frame's display matrix, (a, b, c, d): a pixel at (x, y) is shown at (ax + cy, bx + dy)."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
+            return a / 2**16, b / 2**16, c / 2**16, d / 2**16
+    return None
+
+
+def _turn(pixels: np.ndarray, matrix: tuple[float, ...]) -> np.ndarray:
+    """Turn and mirror pixels by a display matrix, to the nearest multiple of 90 degrees."""
+    a, b, c, d = matrix
+    if abs(b) > abs(a):
+        pixels = pixels.swapaxes(0, 1)
+        right, down = c, b
+    else:
+        right, down = a, d
+    return pixels[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
+
+
+# ---- decoders: each takes a reader, and returns a function from increasing indices to frames
+
+ReadFrames = Callable[[list[int]], Iterator[np.ndarray]]
+
+
+def _open_with_pyav(reader: FrameReader) -> ReadFrames:
+    return reader.read
+
+
+def _check_plain(reader: FrameReader):
+    """
+    Check that a decoder that seeks by itself finds the right frames. decord takes a keyframe's position in the file for its
+    position in time, and both decord and torchcodec rely on decoding to start at it; they choose other streams, and know
+    less of display matrices.
+    """
+    if reader.times is None or reader.num_frames < len(reader.packets):
+        raise StepAsideError("its frames can only be counted")
+    keyframes = [(place, packet) for place, packet in enumerate(reader.packets) if packet.is_keyframe]
+    if not all(packet.is_closed and reader.times[place] == packet.time for place, packet in keyframes):
+        raise StepAsideError("its groups of pictures are open")
+    if reader.num_video_streams > 1:
+        raise StepAsideError("it has several video streams")
+    next(reader.read([0]))
+    if reader.matrix not in (None, (1.0, 0.0, 0.0, 1.0)):
+        raise StepAsideError("it is turned or mirrored")
+
+
+def _open_with_decord(reader: FrameReader) -> ReadFrames:
+    _check_plain(reader)
     # By default, decord replaces frames that it cannot decode by others. The tolerance makes the first one an error.
-    reader = decord.VideoReader(source, fault_tol=1e-9)
-    if len(reader) != index.num_frames:
-        raise ValueError(f"it finds {len(reader)} of {index.num_frames} frames")
+    decoder = importlib.import_module("decord").VideoReader(reader.file.open(), fault_tol=1e-9)
+    if len(decoder) != reader.num_frames:
+        raise StepAsideError(f"it finds {len(decoder)} of {reader.num_frames} frames")
 
-    def read(indices: list[int]) -> np.ndarray:
-        batch = reader.get_batch(indices)
-        # The type depends on the bridge that the process has set.
-        return batch.asnumpy() if hasattr(batch, "asnumpy") else np.asarray(batch)
+    def read(indices: list[int]) -> Iterator[np.ndarray]:
+        for index in indices:
+            reader.deadline.check()
+            frame = decoder[index]
+            # The type depends on the bridge that the process has set.
+            yield frame.asnumpy() if hasattr(frame, "asnumpy") else np.asarray(frame)
 
-    return index.num_frames, index.fps, read
-
-
-def _open_with_torchcodec(source: str | io.BytesIO) -> Reader:
-    decoders = importlib.import_module("torchcodec.decoders")
-    index = _index_for_seeks(source)
-    decoder = decoders.VideoDecoder(source, dimension_order="NHWC")
-    if len(decoder) != index.num_frames:
-        raise ValueError(f"it finds {len(decoder)} of {index.num_frames} frames")
-    return index.num_frames, index.fps, lambda indices: decoder.get_frames_at(indices).data.numpy()
+    return read
 
 
-def _open_with_pyav(source: str | io.BytesIO) -> Reader:
-    index = _index_frames(source)
+def _open_with_torchcodec(reader: FrameReader) -> ReadFrames:
+    _check_plain(reader)
+    decoder = importlib.import_module("torchcodec.decoders").VideoDecoder(reader.file.open(), dimension_order="NHWC")
+    if len(decoder) != reader.num_frames:
+        raise StepAsideError(f"it finds {len(decoder)} of {reader.num_frames} frames")
 
-    def read(indices: list[int]) -> np.ndarray:
-        frames = _seek_frames(source, index, indices) if index.times else []
-        if len(frames) < len(indices):
-            # Seeks can miss their keyframe, as in fragmented files.
-            frames = _count_frames(source, indices)
-        if len(frames) < len(indices):
-            raise ValueError(f"frame {indices[len(frames)]} of {index.num_frames} cannot be decoded")
-        return np.stack(frames)
+    def read(indices: list[int]) -> Iterator[np.ndarray]:
+        for index in indices:
+            reader.deadline.check()
+            yield decoder.get_frame_at(index).data.numpy()
 
-    return index.num_frames, index.fps, read
-
-
-def _seek_frames(source: str | io.BytesIO, index: _FrameIndex, indices: list[int]) -> list[np.ndarray]:
-    """Decode from the keyframe before each of the frames, and stop at the first frame that is not found."""
-    container, stream = _open_stream(source)
-    frames = []
-    with container:
-        decoded, position = container.decode(stream), index.times[0]
-        for time in (index.times[i] for i in indices):
-            # A seek is only useful to a keyframe that decoding has not reached yet.
-            keyframe = max((key for key in index.keyframe_times if key <= time), default=None)
-            if keyframe is not None and keyframe > position:
-                container.seek(keyframe, stream=stream)
-                decoded = container.decode(stream)
-            for frame in decoded:
-                position = frame.pts
-                if position >= time:
-                    break
-            if position != time:
-                break
-            frames.append(_upright(frame))
-    return frames
+    return read
 
 
-def _count_frames(source: str | io.BytesIO, indices: list[int]) -> list[np.ndarray]:
-    """Decode from the start and count, up to the last of the frames."""
-    container, stream = _open_stream(source)
-    wanted, frames = set(indices), []
-    with container:
-        for position, frame in enumerate(container.decode(stream)):
-            if position in wanted:
-                frames.append(_upright(frame))
-            if position == indices[-1]:
-                break
-    return frames
-
-
-def _upright(frame) -> np.ndarray:
-    """Return a PyAV frame as (height, width, 3), rotated by its display matrix (counterclockwise degrees)."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90) % 4)
-
-
-# In the order in which "auto" tries them, with the module whose import shows whether the library works.
-DECODERS: dict[str, tuple[str, Callable[[str | io.BytesIO], Reader]]] = {
+# The first one is what "auto" means: it gives the right frames of any file, and is at least as fast as the others. Each with the
+# module whose import shows whether the library is there.
+DECODERS: dict[str, tuple[str, Callable[[FrameReader], ReadFrames]]] = {
+    "pyav": ("av", _open_with_pyav),
     "decord": ("decord", _open_with_decord),
     "torchcodec": ("torchcodec.decoders", _open_with_torchcodec),
-    "pyav": ("av", _open_with_pyav),
 }
 
 
 def available_decoders() -> list[str]:
     """Return the decoders that can be used here, preferred ones first."""
-    available = []
-    # PyAV before decord: in the other order, PyAV gets decord's libvpx and cannot encode with it.
-    for name, (module, _) in reversed(DECODERS.items()):
-        try:
-            importlib.import_module(module)
-        except (ImportError, OSError, RuntimeError):  # RuntimeError: torchcodec without a system FFmpeg
-            continue
-        available.insert(0, name)
-    return available
+    # PyAV is imported before decord: in the other order, it gets decord's libvpx and cannot encode with it.
+    return [name for name, (module, _) in DECODERS.items() if _works(module)]
 
 
-def _fetch(url: str) -> io.BytesIO:
+@functools.cache
+def _works(module: str) -> bool:
     try:
-        response = get_session().get(url, follow_redirects=True)
-        response.raise_for_status()
-    except Exception as error:
-        raise VideoDecodingError(f"The video {url} cannot be downloaded: {error}") from error
-    return io.BytesIO(response.content)
+        decoders = importlib.import_module(module)
+        if module == "torchcodec.decoders":
+            decoders.VideoDecoder(b"")
+    except (ImportError, OSError):
+        return False
+    except Exception as error:  # torchcodec, of nothing to decode, or of FFmpeg that is not on the system
+        return "Could not load" not in str(error)
+    return True
 
 
 def decode_video(
-    video: str | os.PathLike | bytes, choose_frames: Callable[[int, float | None], list[int]], decoder: str = "auto"
+    video: Video,
+    choose_frames: Callable[[int, float | None], list[int]],
+    decoder: str = "auto",
+    *,
+    transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    damaged: str = "warn",
+    limits: VideoLimits | None = None,
+    container_format: str | None = None,
 ) -> DecodedVideo:
     """
     Decode the frames that `choose_frames` requests, skipping others where possible.
 
     Args:
-        video (`str`, `os.PathLike` or `bytes`):
+        video (`str`, `os.PathLike`, `bytes`, `bytearray` or `io.BytesIO`):
             A file, an http(s) URL, or the content of a file.
         choose_frames (`Callable[[int, float | None], list[int]]`):
             Maps the number of frames and the frames per second to the indices of the frames to decode, in any order and
             with repetitions.
         decoder (`str`, defaults to `"auto"`):
-            `"decord"`, `"torchcodec"`, `"pyav"`, or `"auto"` for the first of them that is installed and reads the file.
+            `"pyav"`, which is also `"auto"`, or `"decord"` or `"torchcodec"`, which step aside for PyAV where they would give
+            other frames than FFmpeg shows.
+        transform (`Callable[[torch.ByteTensor], torch.Tensor]`, *optional*):
+            Called with some consecutive ones of the frames at a time, `(frames, 3, height, width)`; its results are put
+            together. Shrinking frames here keeps large ones from being in memory together.
+        damaged (`str`, defaults to `"warn"`):
+            What to do about damage that the decoder can conceal: `"error"`, `"warn"`, or `"ignore"`. Damage that leaves a
+            requested frame without a picture is always an error.
+        limits (`VideoLimits`, *optional*):
+            What the video may cost.
+        container_format (`str`, *optional*):
+            FFmpeg's name of the file's format. Formats that make FFmpeg open other files or connections, such as playlists,
+            are read only if they are named here.
 
     Returns:
         `DecodedVideo`: The frames.
 
     Raises:
-        VideoDecodingError: If the video cannot be read; the message names the video and each decoder's reason.
+        VideoDecodingError: If the video cannot be read; the message names the video and the reason.
         ImportError: If the decoder, or PyAV, is missing; the message says what to install.
-        ValueError: If there is no decoder with this name.
+        ValueError: If there is no decoder with this name, or `damaged` has another value.
     """
     if decoder not in ("auto", *DECODERS):
         raise ValueError(f'`decoder` must be "auto" or one of {", ".join(DECODERS)}, got "{decoder}".')
+    if damaged not in DAMAGED:
+        raise ValueError(f"`damaged` must be one of {', '.join(DAMAGED)}, got {damaged!r}.")
     available = available_decoders()
     # PyAV numbers the frames for the others as well.
     missing = "PyAV" if "pyav" not in available else decoder if decoder not in ("auto", *available) else None
@@ -275,53 +533,113 @@ def decode_video(
             "always required), decord with `pip install decord` (Linux and Windows on x86-64), or torchcodec with `pip "
             "install torchcodec`, which needs FFmpeg on the system."
         )
-
-    if isinstance(video, bytes):
-        name, source = f"of {len(video)} bytes in memory", io.BytesIO(video)
-    else:
-        name = os.fspath(video)
-        if name.startswith(("http://", "https://")):
-            source = _fetch(name)
-        elif not os.path.exists(name):
-            raise VideoDecodingError(f"The video {name} does not exist.")
-        elif os.path.isdir(name):
-            raise VideoDecodingError(f"The video {name} is a folder. Give the files in it.")
-        else:
-            source = name
-    size = source.getbuffer().nbytes if isinstance(source, io.BytesIO) else os.path.getsize(source)
-    if size == 0:
-        raise VideoDecodingError(f"The video {name} is empty (0 bytes).")
-
-    reasons = []
-    for candidate in available if decoder == "auto" else [decoder]:
+    limits = limits or VideoLimits()
+    decoder = "pyav" if decoder == "auto" else decoder
+    with open_video_file(video, limits) as file:
         try:
-            if isinstance(source, io.BytesIO):
-                source.seek(0)
-            total_num_frames, fps, read = DECODERS[candidate][1](source)
-            if not total_num_frames:
-                raise ValueError("it holds no frames")
+            decoded = _decode_file(file, choose_frames, decoder, transform, damaged, limits, container_format)
+        except _ChoiceError as error:
+            raise error.__cause__ from None
+        except DamageError as error:
+            _release_frames(error)
+            raise VideoDecodingError(
+                f'The video {file.name} is damaged: {error}. `damaged="warn"` (`--damaged warn`) decodes what there is.'
+            ) from error
         except Exception as error:
-            reasons.append(f"{candidate}: {_first_line(error)}")
-            continue
-        # Outside of `try`: an error in it is not the video's fault.
-        indices = sorted(set(choose_frames(total_num_frames, fps)))
+            _release_frames(error)
+            raise VideoDecodingError(
+                f"The video {file.name} cannot be decoded; it may be corrupted or truncated. {decoder}: {_first_line(error)}"
+            ) from error
+    if decoded.damage is not None and damaged == "warn":
+        logger.warning(f"The video {file.name} is damaged: {decoded.damage}. Frames may be missing or wrong.")
+    return decoded
+
+
+class _ChoiceError(Exception):
+    """Carries an error of `choose_frames` or `transform`, which is not the video's fault."""
+
+
+def _decode_file(
+    file: VideoFile,
+    choose_frames: Callable[[int, float | None], list[int]],
+    decoder: str,
+    transform: Callable[[torch.Tensor], torch.Tensor] | None,
+    damaged: str,
+    limits: VideoLimits,
+    container_format: str | None,
+) -> DecodedVideo:
+    damage: str | None = None
+
+    def note(error: Exception):
+        nonlocal damage
+        if damaged == "error":
+            raise DamageError(str(error)) from error
+        damage = damage or str(error)
+
+    try:
+        check_structure(file)
+    except StructureError as error:
+        if damaged != "ignore":
+            note(error)
+    is_strict = damaged != "ignore"
+    try:
+        reader = FrameReader(file, limits, is_strict, container_format)
+    except DamageError as error:
+        note(error)
+        reader = FrameReader(file, limits, False, container_format)
+    try:
+        if not reader.num_frames:
+            raise ValueError("it holds no frames")
         try:
-            frames = read(indices)
-            if len(frames) != len(indices):
-                raise ValueError(f"only {len(frames)} of {len(indices)} frames can be decoded")
+            indices = sorted(set(choose_frames(reader.num_frames, reader.fps)))
         except Exception as error:
-            reasons.append(f"{candidate}: {_first_line(error)}")
-            continue
-        # (frames, height, width, 3) -> (frames, 3, height, width)
-        tensor = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-        return DecodedVideo(tensor, indices, total_num_frames, fps, candidate)
-    raise VideoDecodingError(
-        f"The video {name} cannot be decoded; it may be corrupted or truncated. {'; '.join(reasons)}"
-    )
+            raise _ChoiceError from error
+        try:
+            read = DECODERS[decoder][1](reader)
+        except StepAsideError:
+            decoder, read = "pyav", reader.read
+        try:
+            frames = _collect(read(indices), len(indices), transform)
+        except DamageError as error:
+            note(error)
+            reader.relax()
+            decoder, frames = "pyav", _collect(reader.read(indices), len(indices), transform)
+        return DecodedVideo(frames, indices, reader.num_frames, reader.fps, decoder, damage)
+    finally:
+        reader.container.close()
+
+
+def _collect(frames: Iterator[np.ndarray], count: int, transform: Callable | None) -> torch.Tensor:
+    """Put frames (height, width, 3) together to (frames, 3, height, width), or to what the transform makes of them, in pieces."""
+    pieces, piece, filled = [], None, 0
+    for number, frame in enumerate(frames):
+        if piece is None:
+            room = count if transform is None else min(count - number, max(1, BYTES_PER_PIECE // frame.nbytes))
+            piece, filled = np.empty((room, *frame.shape), np.uint8), 0
+        piece[filled] = frame
+        filled += 1
+        if filled == len(piece):
+            # (frames, height, width, 3) -> (frames, 3, height, width)
+            tensor = torch.from_numpy(piece).permute(0, 3, 1, 2)
+            try:
+                pieces.append(tensor if transform is None else transform(tensor))
+            except Exception as error:
+                raise _ChoiceError from error
+            piece = None
+    if not pieces:
+        raise ValueError("no frame was requested")
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+
+def _release_frames(error: BaseException | None):
+    """Let go of the decoder and its frames, which would live as long as somebody keeps the error."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or repr(error)).splitlines()[0]
 
 
-__all__ = ["DecodedVideo", "VideoDecodingError", "available_decoders", "decode_video"]
+__all__ = ["DecodedVideo", "VideoDecodingError", "VideoLimits", "available_decoders", "decode_video"]

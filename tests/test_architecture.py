@@ -24,6 +24,8 @@ FLOORS = (
     ("frozen_backbone_dist",),
     ("text_head_dist",),
     ("modeling_dist",),
+    ("video_files_dist",),
+    ("video_structure_dist",),
     ("video_decoding_dist",),
     ("video_processing_dist",),
     ("zero_shot_pipeline_dist", "reference_dist", "testing"),

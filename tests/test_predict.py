@@ -108,7 +108,7 @@ def test_videos_are_predicted_into_other_classes(settings, video, tmp_path):
         ({"top_k": 0}, "--top_k must be at least 1, got 0"),
         ({"num_clips": 0}, "--num_clips must be at least 1, got 0"),
         ({"batch_size": 0}, "--batch_size must be at least 1, got 0"),
-        ({"decoder": "opencv"}, "--decoder must be one of auto, decord, torchcodec, pyav, got opencv"),
+        ({"decoder": "opencv"}, "--decoder must be one of auto, pyav, decord, torchcodec, got opencv"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_read(settings, changes, message, tmp_path):

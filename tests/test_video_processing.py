@@ -631,7 +631,7 @@ REFUSED = [
     ({"num_crops": 3, "do_center_crop": False}, "`num_crops=3` needs `do_center_crop=True`"),
     ({"num_clips": 2, "do_sample_frames": False}, "`num_clips` greater than 1 needs `do_sample_frames=True`"),
     ({"frame_sampling": "uniform"}, '"segment" or "dense", got "uniform"'),
-    ({"decoder": "opencv"}, '"auto" or one of decord, torchcodec, pyav, got "opencv"'),
+    ({"decoder": "opencv"}, '"auto" or one of pyav, decord, torchcodec, got "opencv"'),
     ({"resample": 1}, r"0 \(nearest\), 2 \(bilinear\), 3 \(bicubic\), got 1"),
     ({"fps": 2}, "`fps` is not supported.*`num_frames`.*frame_step"),
     ({"image_mean": [0.5, 0.5]}, "`image_mean` must be a number, or one number per channel"),

@@ -12,7 +12,7 @@ DATASET_FORMATS = ("auto", "folder", "csv", "json", "list", "ssv2", "hub", "disk
 OFFICIAL_SPLITS = ("ucf101", "hmdb51")
 # Names of a validation split, preferred ones first.
 VALIDATION_SPLITS = ("validation", "val", "valid", "test")
-DECODERS = ("auto", "decord", "torchcodec", "pyav")
+DECODERS = ("auto", "pyav", "decord", "torchcodec")
 MOTIONS = (
     *("pan left", "pan right", "pan up", "pan down"),
     *("zoom in", "zoom out", "rotate clockwise", "rotate counterclockwise"),

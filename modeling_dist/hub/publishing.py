@@ -42,7 +42,9 @@ CODE_FILES = (
     "modeling_dist.py",
     "text_head_dist.py",
     "video_decoding_dist.py",
+    "video_files_dist.py",
     "video_processing_dist.py",
+    "video_structure_dist.py",
 )
 # Remote code that only the pipeline of its task runs.
 PIPELINE_FILES = ("zero_shot_pipeline_dist.py",)

@@ -1,0 +1,154 @@
+# Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
+"""Damage is said: what is cut off, inserted or overwritten, in every container, and nothing of a sound file."""
+
+import functools
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from modeling_dist import VideoDecodingError, video_decoding_dist
+from modeling_dist.testing import moving_square
+from modeling_dist.video_decoding_dist import decode_video
+from modeling_dist.video_files_dist import VideoFile
+from modeling_dist.video_structure_dist import StructureError, check_structure
+
+
+# Suffix, encoder and its options, options of the container.
+FORMATS = {
+    "mp4": ("mp4", "libx264", {"bf": "2", "g": "12"}, {}),
+    "faststart.mp4": ("mp4", "libx264", {"g": "12"}, {"movflags": "faststart"}),
+    "fragmented.mp4": ("mp4", "libx264", {"g": "12"}, {"movflags": "frag_keyframe+empty_moov"}),
+    "mov": ("mov", "mpeg4", {"g": "12"}, {}),
+    "3gp": ("3gp", "mpeg4", {"g": "12"}, {}),
+    "mkv": ("mkv", "libx264", {"bf": "2", "g": "12"}, {}),
+    "live.mkv": ("mkv", "libx264", {"g": "12"}, {"live": "1"}),
+    "webm": ("webm", "libvpx-vp9", {"g": "12", "deadline": "realtime", "cpu-used": "8"}, {}),
+    "vp8.webm": ("webm", "libvpx", {"g": "12", "deadline": "realtime", "cpu-used": "8"}, {}),
+    "avi": ("avi", "mpeg4", {"g": "12"}, {}),
+    "flv": ("flv", "libx264", {"g": "12"}, {}),
+    "ts": ("ts", "libx264", {"g": "12"}, {}),
+    "m2ts": ("m2ts", "libx264", {"g": "12"}, {}),
+    "ogv": ("ogv", "libtheora", {"g": "12"}, {}),
+    "wmv": ("wmv", "wmv2", {"g": "12"}, {}),
+    "mpg": ("mpg", "mpeg2video", {"g": "12"}, {}),
+    "gif": ("gif", "gif", {}, {}),
+}
+# Those whose structure tells where they end.
+KNOWN = [name for name in FORMATS if name not in ("live.mkv", "wmv", "mpg", "gif")]
+FRAMES = moving_square(40)
+
+
+@functools.cache
+def encode(name: str, folder: str) -> bytes:
+    suffix, codec, options, container_options = FORMATS[name]
+    if codec not in av.codecs_available:
+        pytest.skip(f"this PyAV is built without {codec}")
+    generator = np.random.default_rng(0)
+    path = Path(folder, f"whole.{suffix}")
+    with av.open(str(path), "w", options=container_options) as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = FRAMES.shape[1:3]
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        for index, frame in enumerate(FRAMES):
+            noisy = np.clip(frame + generator.integers(0, 40, frame.shape), 0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(noisy, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+@pytest.fixture
+def whole(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("whole"))
+    return lambda name: encode(name, folder)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name: str, content: bytes) -> str:
+        path = tmp_path / f"clip.{FORMATS[name][0]}"
+        path.write_bytes(content)
+        return str(path)
+
+    return write
+
+
+def decode_all(video, **options):
+    return decode_video(video, lambda total_num_frames, fps: list(range(total_num_frames)), **options)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_sound_file_is_not_refused(whole, write, name):
+    decoded = decode_all(write(name, whole(name)), damaged="error")
+    assert decoded.total_num_frames == len(decoded.frames) == len(FRAMES)
+    assert decoded.damage is None
+    assert decode_all(whole(name), damaged="error").damage is None  # from memory
+
+
+@pytest.mark.parametrize("name", ["mp4", "mkv", "webm", "avi", "flv", "ts"])
+def test_zeros_at_the_end_are_no_damage(whole, write, name):
+    check_structure(VideoFile("clip", write(name, whole(name) + bytes(4096))))
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.8, 0.97])
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_file_that_is_cut_off_is_said(whole, write, name, fraction):
+    content = whole(name)
+    # An odd length, because a transport stream that ends with a packet looks whole.
+    path = write(name, content[: int(len(content) * fraction) | 1])
+    with pytest.raises(VideoDecodingError, match="clip"):
+        decode_all(path, damaged="error")
+
+
+@pytest.mark.parametrize("change", ["insert", "delete"])
+@pytest.mark.parametrize("name", KNOWN)
+def test_bytes_too_many_or_too_few_are_said(whole, write, name, change):
+    content, place = whole(name), len(whole(name)) // 2
+    foreign = np.random.default_rng(1).bytes(100)
+    damaged = content[:place] + (foreign + content[place:] if change == "insert" else content[place + 100 :])
+    with pytest.raises(VideoDecodingError, match="clip"):
+        decode_all(write(name, damaged), damaged="error")
+
+
+@pytest.mark.parametrize("name", ["mp4", "fragmented.mp4", "mkv", "mov"])
+def test_overwritten_frames_are_said(whole, write, name):
+    content = bytearray(whole(name))
+    with av.open(write(name, bytes(content))) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][20]
+        start, size = packet.pos, packet.size
+    content[start + size // 4 : start + size] = bytes(size - size // 4)
+    with pytest.raises(VideoDecodingError, match="is damaged|frame 20 of 40 cannot be decoded"):
+        decode_all(write(name, bytes(content)), damaged="error")
+
+
+def test_a_checksum_of_matroska_is_checked(whole, write):
+    content = bytearray(whole("mkv"))
+    content[len(content) // 2] ^= 1
+    with pytest.raises(StructureError, match="checksum"):
+        check_structure(VideoFile("clip", write("mkv", bytes(content))))
+
+
+def test_damage_is_an_error_a_warning_or_nothing(whole, write, monkeypatch):
+    said = []
+    monkeypatch.setattr(video_decoding_dist.logger, "warning", said.append)
+    content = whole("avi")
+    path = write("avi", content[: int(len(content) * 0.8)])
+
+    with pytest.raises(VideoDecodingError, match="clip.avi is damaged: it is cut off.*--damaged warn"):
+        decode_all(path, damaged="error")
+    assert not said
+    warned = decode_all(path)
+    assert 0 < warned.total_num_frames < len(FRAMES) and "cut off" in warned.damage
+    assert len(said) == 1 and "clip.avi is damaged: it is cut off" in said[0]
+    ignored = decode_all(path, damaged="ignore")
+    assert ignored.damage is None and len(said) == 1
+    np.testing.assert_array_equal(ignored.frames, warned.frames)
+
+
+def test_damage_must_be_treated_in_a_known_way():
+    with pytest.raises(ValueError, match="`damaged` must be one of error, warn, ignore, got 'repair'"):
+        decode_all("clip.mp4", damaged="repair")
