@@ -7,14 +7,17 @@ What damaged and large videos cost: wrong frames, and memory.
     python benchmarks/robustness.py speed --videos FOLDER --before CHECKOUT --output speed.json
 
 `damage` writes videos whose frames show their number, damages them in five ways, and reads the numbers that decoding returns: a file is
-refused, right, or wrong without a word. `memory` measures the peak of a process that prepares one video. `speed` decodes and prepares
-sound videos by turns with this version of the package and with the one in another checkout.
+refused, right, or wrong without a word. `memory` measures the peak of a process that prepares one video, beyond what it occupied before.
+`speed` prepares sound videos by turns with this version of the package and with the one in another checkout. Both take `--before`.
 """
 
 import argparse
 import collections
 import functools
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -175,14 +178,174 @@ def print_damage(rows: list[dict]):
             )
 
 
+# ---- memory and speed, in processes of their own
+
+
+def write_large_video(path: Path, width: int, height: int, num_frames: int):
+    """Write a video of noise that moves."""
+    generator = np.random.default_rng(0)
+    texture = generator.integers(0, 256, (height // 8 + 64, width // 8 + 64), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast", "g": "16"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(num_frames):
+            frame = np.repeat(texture[number : number + height, 2 * number : 2 * number + width, None], 3, axis=2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+# Runs with the package of either version: prepares a video at every line of its input, and prints the seconds and the peak in bytes.
+WORKER = """
+import json, sys, time
+import numpy as np, torch
+from modeling_dist import DiSTVideoProcessor
+torch.set_num_threads(1)
+options, what = json.loads(sys.argv[1]), sys.argv[2]
+processor = DiSTVideoProcessor(num_frames=options.pop("num_frames"))
+warm = np.zeros((4, 64, 64, 3), np.uint8)
+processor(warm, return_tensors="pt")
+video = np.random.default_rng(0).integers(0, 256, json.loads(what), dtype=np.uint8) if what.startswith("[") else what
+
+def status(name):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
+
+for line in sys.stdin:
+    open("/proc/self/clear_refs", "w").write("5")
+    occupied, start = status("VmRSS"), time.perf_counter()
+    processor(video, return_tensors="pt", **options)
+    print(json.dumps([time.perf_counter() - start, status("VmHWM") - occupied]), flush=True)
+"""
+
+
+class Worker:
+    """A process that prepares a video again and again."""
+
+    def __init__(self, checkout: Path, video: str, options: dict):
+        environment = os.environ | {"PYTHONPATH": str(checkout.resolve())}
+        command = [sys.executable, "-c", WORKER, json.dumps(options), video]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, env=environment, text=True, **pipes)
+
+    def prepare(self) -> tuple[float, int]:
+        """Return seconds and bytes; raise an error if the process has ended."""
+        print("go", file=self.process.stdin, flush=True)
+        seconds, peak = json.loads(self.process.stdout.readline())
+        return seconds, peak
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+THIS = Path(__file__).parents[1]
+LARGE_VIDEOS = {"1080p": (1920, 1080, 192), "4K": (3840, 2160, 48), "8K": (7680, 4320, 16)}
+MEMORY_CASES = (
+    ("1080p", {"num_frames": 16}),
+    ("1080p", {"num_frames": 64, "num_clips": 3}),
+    ("4K", {"num_frames": 16}),
+    ("4K", {"num_frames": 48}),
+    ("8K", {"num_frames": 16}),
+)
+
+
+def measure_memory(arguments: argparse.Namespace) -> list[dict]:
+    rows = []
+    versions = {"this version": THIS} | ({"before": arguments.before} if arguments.before else {})
+    with tempfile.TemporaryDirectory() as folder:
+        for size, options in MEMORY_CASES:
+            width, height, num_frames = LARGE_VIDEOS[size]
+            path = Path(folder, f"{size}.mp4")
+            if not path.exists():
+                write_large_video(path, width, height, num_frames)
+            frames = options["num_frames"] * options.get("num_clips", 1)
+            array = json.dumps([min(frames, num_frames), height, width, 3])
+            for form, video in (("file", str(path)), ("array", array)):
+                row = {"size": size, **options, "form": form}
+                for version, checkout in versions.items():
+                    worker = Worker(checkout, video, options)
+                    try:
+                        row[version] = worker.prepare()[1]
+                    except json.JSONDecodeError:  # killed
+                        row[version] = None
+                    worker.close()
+                rows.append(row)
+                print(row, flush=True)
+    return rows
+
+
+def print_memory(rows: list[dict]):
+    versions = [name for name in ("this version", "before") if name in rows[0]]
+    print("\nPeak beyond what the process occupied before, and beyond the array itself, in MB")
+    print(f"{'size':8}{'frames x clips':16}{'form':8}" + "".join(f"{name:>14}" for name in versions))
+    for row in rows:
+        peaks = [f"{row[name] / 1e6:14.0f}" if row[name] is not None else f"{'killed':>14}" for name in versions]
+        print(f"{row['size']:8}{row['num_frames']:>6} x {row.get('num_clips', 1):<7}{row['form']:8}" + "".join(peaks))
+
+
+SPEED_CASES = (
+    {"num_frames": 16},
+    {"num_frames": 16, "num_clips": 3, "num_crops": 3},
+    {"num_frames": 64, "num_clips": 3},
+)
+ARRAYS = ([64, 128, 170, 3], [64, 240, 320, 3], [64, 720, 1280, 3])
+
+
+def measure_speed(arguments: argparse.Namespace) -> list[dict]:
+    videos = [json.dumps(shape) for shape in ARRAYS]
+    videos += sorted(str(path) for path in arguments.videos.iterdir() if path.is_file()) if arguments.videos else []
+    rows = []
+    for video in videos:
+        for options in SPEED_CASES:
+            workers = [Worker(checkout, video, options) for checkout in (THIS, arguments.before)]
+            try:
+                # By turns, because other processes share the machine; the first round warms up.
+                rounds = [[worker.prepare()[0] for worker in workers] for _ in range(arguments.rounds + 1)][1:]
+            except (json.JSONDecodeError, BrokenPipeError):
+                print(f"{video} cannot be read")
+                break
+            finally:
+                for worker in workers:
+                    worker.close()
+            ours, before = np.median(rounds, axis=0)
+            ratio = float(np.median([now / then for now, then in rounds]))
+            name = video if video.startswith("[") else Path(video).name
+            rows.append({"video": name, **options, "seconds": ours, "seconds_before": before, "ratio": ratio})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def print_speed(rows: list[dict]):
+    print(f"\n{'video':24}{'frames x clips x crops':>24}{'ms':>10}{'before':>10}{'ratio':>8}")
+    for row in rows:
+        views = f"{row['num_frames']} x {row.get('num_clips', 1)} x {row.get('num_crops', 1)}"
+        times = f"{row['seconds'] * 1e3:10.1f}{row['seconds_before'] * 1e3:10.1f}{row['ratio']:8.2f}"
+        print(f"{row['video']:24}{views:>24}{times}")
+
+
+# ---- command
+
+
+PARTS = {
+    "damage": (measure_damage, print_damage),
+    "memory": (measure_memory, print_memory),
+    "speed": (measure_speed, print_speed),
+}
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("damage",))
+    parser.add_argument("what", choices=PARTS)
     parser.add_argument("--files", type=int, default=1000, help="number of damaged files")
     parser.add_argument("--decoders", nargs="+", default=["auto"], help="decoders to try on damaged files")
     parser.add_argument("--keep", type=Path, help="folder for files that decode to wrong frames without a word")
+    parser.add_argument("--videos", type=Path, help="folder of sound videos, for speed")
+    parser.add_argument("--before", type=Path, help="checkout of another version, for memory and speed")
+    parser.add_argument("--rounds", type=int, default=9, help="number of measurements, for speed")
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.what == "speed" and arguments.before is None:
+        parser.error("speed needs --before")
+    return arguments
 
 
 def main():
@@ -191,8 +354,9 @@ def main():
     run = describe_run(arguments, torch.device("cpu"))
     for name, value in run.items():
         print(f"{name}: {value}")
-    rows = measure_damage(arguments)
-    print_damage(rows)
+    measure, show = PARTS[arguments.what]
+    rows = measure(arguments)
+    show(rows)
     if arguments.output is not None:
         arguments.output.write_text(json.dumps({"run": run, "results": rows}, indent=1) + "\n")
 

@@ -11,7 +11,9 @@ frames than FFmpeg.
 
 import bisect
 import functools
+import gc
 import importlib
+import itertools
 import struct
 import traceback
 from collections.abc import Callable, Iterator
@@ -39,18 +41,18 @@ CONTAINERS = (
 INDEXED_CONTAINERS = {"mp4", "matroska"}
 DAMAGED = ("error", "warn", "ignore")
 # Frames are handed on in pieces of about this many bytes, so that large ones are not held together.
-BYTES_PER_PIECE = 2**25
+BYTES_PER_PIECE = 2**24
 
 
 @dataclass
 class DecodedVideo:
     """
-    Some frames of a video, uint8 `(frames, 3, height, width)` or what a `transform` has made of them, each of the requested
-    ones once and in increasing order; their indices; the number of frames and the frames per second of the whole video, if the
-    file specifies them; the library that decoded them; and the damage that was noticed, in words.
+    Some frames of a video, uint8 `(frames, 3, height, width)`, each of the requested ones once and in increasing order, or
+    `None` if a function has taken them; their indices; the number of frames and the frames per second of the whole video, if
+    the file specifies them; the library that decoded them; and the damage that was noticed, in words.
     """
 
-    frames: torch.Tensor
+    frames: torch.Tensor | None
     frame_indices: list[int]
     total_num_frames: int
     fps: float | None
@@ -110,6 +112,7 @@ class FrameReader:
         self.deadline = Deadline(limits.seconds)
         # Of this reader alone, and not of its frames, for the same reason: frames are freed when Python finds the time for it.
         self.reformatter = importlib.import_module("av.video.reformatter").VideoReformatter()
+        self.garbage = 0  # pixels of frames that wait for the garbage collector
         self._open()
         try:
             self.num_video_streams = len(self.container.streams.video)
@@ -232,33 +235,33 @@ class FrameReader:
             DamageError: If a frame is damaged, and the reader is strict.
             ValueError: If a frame cannot be decoded.
         """
-        self.matrix, self.shape = None, None
+        self.matrix, self.has_looked, self.shape = None, False, None
         if self.times is None:
             frames = self._count_frames(indices)
         else:
             frames = self._find_frames([self.times[index] for index in indices if index < self.num_frames])
         found = 0
-        for frame in frames:
-            yield self._upright(frame)
+        for pixels in frames:
+            yield pixels
             found += 1
         if found < len(indices):
             raise ValueError(f"frame {indices[found]} of {self.num_frames} cannot be decoded")
 
-    def _count_frames(self, indices: list[int]) -> Iterator:
+    def _count_frames(self, indices: list[int]) -> Iterator[np.ndarray]:
         """Decode from the start and count, up to the last of the frames."""
         self._reopen()
-        wanted, position = set(indices), 0
+        wanted, numbers, remaining = set(indices), itertools.count(), len(indices)
         packets = self._demux()
-        while True:
+        while remaining:
             packet = next(packets, None)
-            for frame in self._decode(packet):
-                if position in wanted:
-                    yield frame
-                position += 1
-            if packet is None or position > indices[-1]:
+            for pixels in self._show(self._decode(packet), lambda frame: next(numbers) in wanted):
+                if pixels is not None:
+                    yield pixels
+                    remaining -= 1
+            if packet is None:
                 return
 
-    def _find_frames(self, times: list[int]) -> Iterator:
+    def _find_frames(self, times: list[int]) -> Iterator[np.ndarray]:
         """Decode the frames of these times, each from the keyframe before it."""
         for run in self._plan(times):
             try:
@@ -301,11 +304,11 @@ class FrameReader:
         pending, wanted, last_layer = list(run.times), set(run.times), max(layers, default=0)
         has_started = False
 
-        def deliver(frames: list) -> Iterator:
-            for frame in frames:
-                if pending and frame.pts == pending[0]:
+        def deliver(frames: list) -> Iterator[np.ndarray]:
+            for pixels in self._show(frames, lambda frame: bool(pending) and frame.pts == pending[0]):
+                if pixels is not None:
                     pending.pop(0)
-                    yield frame
+                    yield pixels
 
         for packet in self._demux():
             place = places.get(packet.pts)
@@ -323,10 +326,26 @@ class FrameReader:
         yield from deliver(self._decode(None))
         return pending
 
+    def _show(self, frames: list, is_wanted: Callable[[object], bool]) -> Iterator[np.ndarray | None]:
+        """Yield each frame as it is shown, or `None` if it is not wanted, and let go of it."""
+        frames.reverse()
+        while frames:
+            frame = frames.pop()
+            # A stream may store the matrix with its keyframes alone, for the frames after them too.
+            if frame.key_frame or not self.has_looked:
+                self.matrix, self.has_looked = _display_matrix(frame) or self.matrix, True
+                self.garbage += frame.width * frame.height
+            pixels = self._upright(frame) if is_wanted(frame) else None
+            del frame
+            # PyAV's frames are in reference cycles once their side data has been looked at, and Python's garbage collector
+            # counts objects, not bytes.
+            if self.garbage > BYTES_PER_PIECE:
+                gc.collect(1)
+                self.garbage = 0
+            yield pixels
+
     def _upright(self, frame) -> np.ndarray:
         """Return a frame as it is shown, in the size of the first one."""
-        # A stream may store the matrix with its keyframes alone, for the frames after them too.
-        self.matrix = _display_matrix(frame) or self.matrix
         is_transposed = self.matrix is not None and abs(self.matrix[1]) > abs(self.matrix[0])
         if self.shape is None:
             width, height = self.size if all(self.size) else (frame.width, frame.height)
@@ -483,8 +502,8 @@ def decode_video(
     choose_frames: Callable[[int, float | None], list[int]],
     decoder: str = "auto",
     *,
-    transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    damaged: str = "warn",
+    consume: Callable[[int, torch.Tensor], None] | None = None,
+    damaged: str | Callable[[str], None] = "warn",
     limits: VideoLimits | None = None,
     container_format: str | None = None,
 ) -> DecodedVideo:
@@ -500,12 +519,13 @@ def decode_video(
         decoder (`str`, defaults to `"auto"`):
             `"pyav"`, which is also `"auto"`, or `"decord"` or `"torchcodec"`, which step aside for PyAV where they would give
             other frames than FFmpeg shows.
-        transform (`Callable[[torch.ByteTensor], torch.Tensor]`, *optional*):
-            Called with some consecutive ones of the frames at a time, `(frames, 3, height, width)`; its results are put
-            together. Shrinking frames here keeps large ones from being in memory together.
-        damaged (`str`, defaults to `"warn"`):
-            What to do about damage that the decoder can conceal: `"error"`, `"warn"`, or `"ignore"`. Damage that leaves a
-            requested frame without a picture is always an error.
+        consume (`Callable[[int, torch.ByteTensor], None]`, *optional*):
+            Takes the frames in their place, some at a time, so that large ones are not in memory together: called with the
+            position of the first one among the requested frames, and with frames `(frames, 3, height, width)`. Where
+            damage is found on the way, it is called again from the first frame.
+        damaged (`str` or `Callable[[str], None]`, defaults to `"warn"`):
+            What to do about damage that the decoder can conceal: `"error"`, `"warn"`, `"ignore"`, or a function that is
+            called with the warning instead. Damage that leaves a requested frame without a picture is always an error.
         limits (`VideoLimits`, *optional*):
             What the video may cost.
         container_format (`str`, *optional*):
@@ -522,7 +542,7 @@ def decode_video(
     """
     if decoder not in ("auto", *DECODERS):
         raise ValueError(f'`decoder` must be "auto" or one of {", ".join(DECODERS)}, got "{decoder}".')
-    if damaged not in DAMAGED:
+    if not callable(damaged) and damaged not in DAMAGED:
         raise ValueError(f"`damaged` must be one of {', '.join(DAMAGED)}, got {damaged!r}.")
     available = available_decoders()
     # PyAV numbers the frames for the others as well.
@@ -537,7 +557,7 @@ def decode_video(
     decoder = "pyav" if decoder == "auto" else decoder
     with open_video_file(video, limits) as file:
         try:
-            decoded = _decode_file(file, choose_frames, decoder, transform, damaged, limits, container_format)
+            decoded = _decode_file(file, choose_frames, decoder, consume, damaged, limits, container_format)
         except _ChoiceError as error:
             raise error.__cause__ from None
         except DamageError as error:
@@ -550,21 +570,22 @@ def decode_video(
             raise VideoDecodingError(
                 f"The video {file.name} cannot be decoded; it may be corrupted or truncated. {decoder}: {_first_line(error)}"
             ) from error
-    if decoded.damage is not None and damaged == "warn":
-        logger.warning(f"The video {file.name} is damaged: {decoded.damage}. Frames may be missing or wrong.")
+    if decoded.damage is not None:
+        warn = damaged if callable(damaged) else logger.warning
+        warn(f"The video {file.name} is damaged: {decoded.damage}. Frames may be missing or wrong.")
     return decoded
 
 
 class _ChoiceError(Exception):
-    """Carries an error of `choose_frames` or `transform`, which is not the video's fault."""
+    """Carries an error of `choose_frames` or `consume`, which is not the video's fault."""
 
 
 def _decode_file(
     file: VideoFile,
     choose_frames: Callable[[int, float | None], list[int]],
     decoder: str,
-    transform: Callable[[torch.Tensor], torch.Tensor] | None,
-    damaged: str,
+    consume: Callable[[int, torch.Tensor], None] | None,
+    damaged: str | Callable[[str], None],
     limits: VideoLimits,
     container_format: str | None,
 ) -> DecodedVideo:
@@ -598,37 +619,42 @@ def _decode_file(
             read = DECODERS[decoder][1](reader)
         except StepAsideError:
             decoder, read = "pyav", reader.read
+        if not indices:
+            raise ValueError("no frame was requested")
+        kept: list[torch.Tensor] = []
+
+        def keep(start: int, frames: torch.Tensor):
+            kept[:] = [frames]
+
         try:
-            frames = _collect(read(indices), len(indices), transform)
+            _hand_on(read(indices), len(indices), consume or keep, consume is None)
         except DamageError as error:
             note(error)
             reader.relax()
-            decoder, frames = "pyav", _collect(reader.read(indices), len(indices), transform)
-        return DecodedVideo(frames, indices, reader.num_frames, reader.fps, decoder, damage)
+            decoder = "pyav"
+            _hand_on(reader.read(indices), len(indices), consume or keep, consume is None)
+        return DecodedVideo(kept[0] if kept else None, indices, reader.num_frames, reader.fps, decoder, damage)
     finally:
         reader.container.close()
 
 
-def _collect(frames: Iterator[np.ndarray], count: int, transform: Callable | None) -> torch.Tensor:
-    """Put frames (height, width, 3) together to (frames, 3, height, width), or to what the transform makes of them, in pieces."""
-    pieces, piece, filled = [], None, 0
-    for number, frame in enumerate(frames):
+def _hand_on(frames: Iterator[np.ndarray], count: int, consume: Callable[[int, torch.Tensor], None], whole: bool):
+    """Hand frames (height, width, 3) on as (frames, 3, height, width): in pieces, or as a whole."""
+    start, filled, piece = 0, 0, None
+    for frame in frames:
         if piece is None:
-            room = count if transform is None else min(count - number, max(1, BYTES_PER_PIECE // frame.nbytes))
-            piece, filled = np.empty((room, *frame.shape), np.uint8), 0
-        piece[filled] = frame
+            room = count - start if whole else min(count - start, max(1, BYTES_PER_PIECE // frame.nbytes))
+            # A large frame is a piece by itself, without another copy.
+            piece = np.empty((room, *frame.shape), np.uint8) if room > 1 else np.ascontiguousarray(frame)[None]
+        if len(piece) > 1:
+            piece[filled] = frame
         filled += 1
         if filled == len(piece):
-            # (frames, height, width, 3) -> (frames, 3, height, width)
-            tensor = torch.from_numpy(piece).permute(0, 3, 1, 2)
             try:
-                pieces.append(tensor if transform is None else transform(tensor))
+                consume(start, torch.from_numpy(piece).permute(0, 3, 1, 2))
             except Exception as error:
                 raise _ChoiceError from error
-            piece = None
-    if not pieces:
-        raise ValueError("no frame was requested")
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+            start, filled, piece = start + filled, 0, None
 
 
 def _release_frames(error: BaseException | None):

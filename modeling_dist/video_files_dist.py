@@ -78,8 +78,8 @@ class Deadline:
             raise TimeoutError(f"it takes longer than {self.seconds:g} s")
 
 
-# What a video can be given as.
-Video = str | os.PathLike | bytes | bytearray | memoryview | io.BytesIO
+# What the file of a video can be given as.
+Video = str | os.PathLike | bytes | bytearray | memoryview | io.BufferedIOBase
 
 
 @dataclass
@@ -121,14 +121,16 @@ class VideoFile:
 @contextlib.contextmanager
 def open_video_file(video: Video, limits: VideoLimits) -> Iterator[VideoFile]:
     """
-    Check a video given as a path, an http(s) URL or content, and download it if need be. A download is removed at the end of
-    the context.
+    Check a video given as a path, an http(s) URL, content or an open file, and download it if need be. A download is removed
+    at the end of the context.
 
     Raises:
         VideoDecodingError: If it is missing, empty, or not a regular file, or cannot be downloaded within the limits.
     """
     if isinstance(video, io.BytesIO):
         video = video.getvalue()
+    elif isinstance(video, io.IOBase):
+        video = _read_open_file(video, limits)
     if isinstance(video, (bytes, bytearray, memoryview)):
         file = VideoFile(f"of {len(video)} bytes in memory", io.BytesIO(video))
     else:
@@ -159,6 +161,21 @@ def open_video_file(video: Video, limits: VideoLimits) -> Iterator[VideoFile]:
         if not os.access(name, os.R_OK):
             raise VideoDecodingError(f"The video {name} cannot be read: permission denied.")
     yield _check_size(file)
+
+
+def _read_open_file(file: io.IOBase, limits: VideoLimits) -> bytes:
+    name = getattr(file, "name", "in an open file")
+    try:
+        if file.seekable():
+            file.seek(0)
+        content = file.read(limits.download_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise VideoDecodingError(f"The video {name} cannot be read: {error}") from error
+    if isinstance(content, str):
+        raise VideoDecodingError(f'The video {name} is open as text. Open it with the mode "rb".')
+    if len(content) > limits.download_bytes:
+        raise VideoDecodingError(f"The video {name} has more than {limits.download_bytes} bytes, the limit.")
+    return content
 
 
 def _check_size(file: VideoFile) -> VideoFile:

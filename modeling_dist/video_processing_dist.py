@@ -1,6 +1,8 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """The video processor of DiST: from files, arrays or tensors to sampled, cropped and normalized frames."""
 
+import dataclasses
+import io
 import json
 import os
 from collections.abc import Callable
@@ -15,19 +17,20 @@ from transformers.image_utils import (
     OPENAI_CLIP_STD,
     ChannelDimension,
     PILImageResampling,
-    infer_channel_dimension_format,
     is_pil_image,
 )
 from transformers.processing_utils import Unpack, VideosKwargs
-from transformers.utils import IMAGE_PROCESSOR_NAME, logging
+from transformers.utils import IMAGE_PROCESSOR_NAME
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoInput, VideoMetadata
 
-from .video_decoding_dist import DECODERS, DecodedVideo, decode_video
+from .video_decoding_dist import DAMAGED, DECODERS
+from .video_files_dist import VideoLimits
+from .video_frames_dist import is_reader, take_frames
 
 
-logger = logging.get_logger(__name__)
-
+# Frames with more values than this are converted to float32 one channel at a time.
+LARGE = 2**24
 INTERPOLATION_MODES = {
     PILImageResampling.NEAREST: "nearest",
     PILImageResampling.BILINEAR: "bilinear",
@@ -86,19 +89,6 @@ def dense_frame_indices(
     return torch.stack(clips).clamp(0, total_num_frames - 1).long()
 
 
-def decode_clips(
-    video: str | os.PathLike | bytes, sample_frames: Callable[[VideoMetadata], torch.LongTensor], decoder: str
-) -> tuple[DecodedVideo, torch.LongTensor]:
-    """Decode the frames that a function samples from a video, and return them and their indices `(num_clips, num_frames)`."""
-    sampled = []
-
-    def choose_frames(total_num_frames: int, fps: float | None) -> list[int]:
-        sampled.append(sample_frames(VideoMetadata(total_num_frames=total_num_frames, fps=fps)))
-        return sampled[-1].flatten().tolist()
-
-    return decode_video(video, choose_frames, decoder=decoder), sampled[-1]
-
-
 class DiSTVideoProcessorKwargs(VideosKwargs, total=False):
     """
     num_clips (`int`, defaults to 1):
@@ -112,7 +102,13 @@ class DiSTVideoProcessorKwargs(VideosKwargs, total=False):
     random_sampling (`bool`, defaults to `False`):
         Whether to draw the frames of each segment, or the dense window, at random, as in training.
     decoder (`str`, defaults to `"auto"`):
-        `"decord"`, `"torchcodec"`, `"pyav"`, or `"auto"` for the first of them that is installed and reads the file.
+        `"pyav"`, which is also `"auto"`, `"decord"` or `"torchcodec"`. The latter two step aside for PyAV where they would
+        give other frames than FFmpeg shows.
+    damaged (`str`, defaults to `"warn"`):
+        What to do about a damaged file whose frames can be decoded, though maybe not all or not rightly: `"error"`, `"warn"`
+        or `"ignore"`. A function is called with the warning.
+    limits (`dict[str, float]`, *optional*):
+        What reading a video may cost, values of [`VideoLimits`] such as `{"seconds": 60}`.
     """
 
     num_clips: int
@@ -121,6 +117,8 @@ class DiSTVideoProcessorKwargs(VideosKwargs, total=False):
     frame_step: int
     random_sampling: bool
     decoder: str
+    damaged: str | Callable
+    limits: dict | None
 
 
 class DiSTVideoProcessor(BaseVideoProcessor):
@@ -146,7 +144,7 @@ class DiSTVideoProcessor(BaseVideoProcessor):
             Whether to apply each step. Without `do_sample_frames`, all frames of the video are used.
         rescale_factor (`float`, defaults to 1/255), image_mean, image_std (defaults to CLIP's):
             Factor that pixels are multiplied by, and mean and standard deviation that they are then normalized with.
-        num_clips, num_crops, frame_sampling, frame_step, random_sampling, decoder:
+        num_clips, num_crops, frame_sampling, frame_step, random_sampling, decoder, damaged, limits:
             See [`DiSTVideoProcessorKwargs`].
 
     Raises:
@@ -183,12 +181,19 @@ class DiSTVideoProcessor(BaseVideoProcessor):
     frame_step = 4
     random_sampling = False
     decoder = "auto"
+    damaged = "warn"
+    limits = None
     valid_kwargs = DiSTVideoProcessorKwargs
     model_input_names = ["pixel_values_videos"]
 
     def __init__(self, **kwargs: Unpack[DiSTVideoProcessorKwargs]):
         super().__init__(**kwargs)
         _check_options({name: getattr(self, name, None) for name in self.valid_kwargs.__annotations__})
+
+    @property
+    def video_limits(self) -> VideoLimits:
+        """What reading a video may cost."""
+        return VideoLimits(**(self.limits or {}))
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> list[str]:
         """
@@ -235,10 +240,22 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         Prepare videos for the model.
 
         Args:
-            videos (`str`, `os.PathLike`, `bytes`, `np.ndarray`, `torch.Tensor`, `list` of images, or a `list` of these):
-                One or several videos, in any mixture of: files, http(s) URLs, contents of files, arrays or tensors of shape
-                `(frames, height, width, channels)` or `(frames, channels, height, width)` with 1, 3 or 4 channels, lists
-                of images, and batches as arrays with five dimensions. Tensors stay on their device.
+            videos (`str`, `os.PathLike`, `bytes`, `dict`, `np.ndarray`, `torch.Tensor`, a reader, or a `list`):
+                One or several videos, in any mixture of
+
+                - files, http(s) URLs, contents of files, open files, and rows `{"path": …, "bytes": …}` of datasets,
+                - folders of numbered pictures, and lists of images or of frames as arrays or tensors,
+                - arrays or tensors of shape `(frames, height, width, channels)`, `(frames, channels, height, width)` or
+                  `(channels, frames, height, width)` with 1, 3 or 4 channels; batches with five dimensions. Tensors stay on
+                  their device,
+                - decord's `VideoReader`, torchcodec's `VideoDecoder` and torchvision's `VideoReader`.
+
+                Bytes have the range 0 to 255, uint16 has 0 to 65,535. Floating-point numbers are taken for [0, 1] if none
+                of the video exceeds 1.5, and else for [0, 255].
+            input_data_format (`str`, *optional*):
+                Order of an array's dimensions: `"channels_last"`, `"channels_first"`, or `"frames_second"` for channels,
+                frames, height, width. By default, the dimension of the channels is found by its size, and a video for which
+                that is ambiguous is refused.
             video_metadata (`VideoMetadata`, `dict` or a `list` of them, *optional*):
                 Metadata of videos that are arrays, whose frames per second dense sampling needs.
             return_metadata (`bool`, *optional*):
@@ -280,10 +297,7 @@ class DiSTVideoProcessor(BaseVideoProcessor):
         metadata = _list_metadata(options["video_metadata"], len(videos))
         pixel_values, video_metadata = [], []
         for video, given_metadata in zip(videos, metadata):
-            frames, indices, found_metadata = self._take_frames(video, given_metadata, options)
-            views = self._make_views(frames, options)
-            # (crops, distinct frames, 3, H, W) -> (crops, clips, T, 3, H, W) -> (clips * crops, T, 3, H, W)
-            views = views[:, indices].transpose(0, 1).flatten(0, 1)
+            views, found_metadata = self._make_views(video, given_metadata, options)
             views = views[0] if len(views) == 1 else views
             if data_format == ChannelDimension.LAST:
                 views = views.movedim(-3, -1)
@@ -296,69 +310,80 @@ class DiSTVideoProcessor(BaseVideoProcessor):
                     f"Videos of different shapes cannot be batched: {shapes}. Omit `return_tensors`, or let the processor "
                     "sample and crop."
                 )
-            pixel_values = torch.stack(pixel_values)
+            pixel_values = torch.stack(pixel_values) if len(pixel_values) > 1 else pixel_values[0][None]
         features = BatchFeature({"pixel_values_videos": pixel_values}, tensor_type=options["return_tensors"])
         if options["return_metadata"]:
             features["video_metadata"] = video_metadata
         return features
 
-    def _take_frames(
+    def _make_views(
         self, video, metadata: VideoMetadata | None, options: dict
-    ) -> tuple[torch.Tensor, torch.LongTensor, VideoMetadata]:
-        """
-        Return the distinct frames that the clips need, `(frames, channels, height, width)`, the positions of each clip's
-        frames in them, `(num_clips, num_frames)`, and the metadata.
-        """
+    ) -> tuple[torch.FloatTensor, VideoMetadata]:
+        """Return the views of a video, float32 `(num_clips * num_crops, num_frames, 3, height, width)`, and its metadata."""
+        metadata = metadata or VideoMetadata(total_num_frames=None)
+        indices, slots, views = None, None, None
 
-        def sample_frames(metadata: VideoMetadata) -> torch.LongTensor:
-            if not options["do_sample_frames"]:
-                return torch.arange(metadata.total_num_frames)[None]
-            return self.sample_frames(metadata, **options)
+        def choose_frames(total_num_frames: int, fps: float | None) -> list[int]:
+            nonlocal indices, slots
+            metadata.fps = metadata.fps or fps
+            if options["do_sample_frames"]:
+                known = VideoMetadata(total_num_frames=total_num_frames, fps=metadata.fps)
+                indices = self.sample_frames(known, **options)
+            else:
+                indices = torch.arange(total_num_frames)[None]
+            # Where the frames of each clip are among the different ones.
+            distinct, slots = indices.unique(return_inverse=True)
+            return distinct.tolist()
 
-        if isinstance(video, (str, os.PathLike, bytes)):
-            decoded, indices = decode_clips(video, sample_frames, options["decoder"])
-            frames, distinct = decoded.frames, torch.tensor(decoded.frame_indices)
-            metadata = VideoMetadata(
-                total_num_frames=decoded.total_num_frames, fps=decoded.fps, video_backend=decoded.decoder
-            )
-            if decoded.fps:
-                metadata.duration = decoded.total_num_frames / decoded.fps
-        else:
-            frames = _to_channels_first(video, options["input_data_format"])
-            metadata = metadata or VideoMetadata(total_num_frames=len(frames))
-            metadata.total_num_frames = metadata.total_num_frames or len(frames)
-            indices = sample_frames(VideoMetadata(total_num_frames=len(frames), fps=metadata.fps))
-            distinct = indices.unique()
-            frames = frames[distinct.to(frames.device)]
-        metadata.height, metadata.width = frames.shape[-2:]
+        def fill_views(start: int, frames: torch.Tensor, white: float):
+            nonlocal views
+            metadata.height, metadata.width = frames.shape[-2:]
+            crops = self._make_crops(frames, white, options)  # (crops, frames, 3, height, width)
+            if views is None:
+                views = crops.new_empty((*slots.shape, crops.shape[0], *crops.shape[2:]))
+            # The same frame may be in several clips, and more than once.
+            clips, places = ((slots >= start) & (slots < start + len(frames))).nonzero(as_tuple=True)
+            views[clips, places] = crops[:, slots[clips, places] - start].transpose(0, 1)
+
+        taken = take_frames(
+            video,
+            choose_frames,
+            fill_views,
+            decoder=options["decoder"],
+            damaged=options["damaged"],
+            limits=VideoLimits(**(options["limits"] or {})),
+            input_data_format=options["input_data_format"],
+            convert_rgb=bool(options["do_convert_rgb"]),
+            check_range=bool(options["do_rescale"]),
+        )
+        metadata.total_num_frames = metadata.total_num_frames or taken.total_num_frames
+        metadata.video_backend = taken.decoder or metadata.video_backend
+        if taken.fps and metadata.duration is None:
+            metadata.duration = taken.total_num_frames / taken.fps
         metadata.frames_indices = indices.flatten().tolist()
-        return frames, torch.searchsorted(distinct, indices), metadata
+        # (clips, T, crops, 3, H, W) -> (clips * crops, T, 3, H, W)
+        return views.transpose(1, 2).flatten(0, 1), metadata
 
-    def _make_views(self, frames: torch.Tensor, options: dict) -> torch.Tensor:
+    def _make_crops(self, frames: torch.Tensor, white: float, options: dict) -> torch.Tensor:
         """Turn frames `(frames, channels, height, width)` into float32 crops `(crops, frames, 3, height, width)`."""
         if options["device"] is not None:
             frames = frames.to(options["device"])
-        if frames.shape[1] != 3 and options["do_convert_rgb"]:
-            frames = self.convert_to_rgb(frames)
-        if options["do_rescale"] and frames.is_floating_point() and frames.max() <= 1:
-            logger.warning_once(
-                "Frames with values up to 1 are being rescaled by `rescale_factor`. If they are in [0, 1] already, pass "
-                "`do_rescale=False`."
-            )
-        frames = frames.to(torch.float32)
-        if options["do_rescale"]:
-            frames = frames * options["rescale_factor"]
         if options["do_resize"]:
             size = _resized_size(frames.shape[-2:], options["size"])
-            mode = INTERPOLATION_MODES[options["resample"]]
-            corners = {} if mode == "nearest" else {"align_corners": False}
-            # Without antialiasing, as in the training of the paper's weights.
-            frames = torch.nn.functional.interpolate(frames, size=size, mode=mode, **corners)
+            frames = resize(frames, size, INTERPOLATION_MODES[options["resample"]])
         views = (
             _crop(frames, options["crop_size"], options["num_crops"]) if options["do_center_crop"] else frames[None]
         )
+        views = views.to(torch.float32)
+        scale, shift = 1.0, 0.0
+        if options["do_rescale"]:
+            scale = options["rescale_factor"] * (255 / white)
         if options["do_normalize"]:
-            views = self.normalize(views, options["image_mean"], options["image_std"])
+            mean, std = (np.reshape(options[name], (-1, 1, 1)) for name in ("image_mean", "image_std"))
+            scale, shift = scale / std, -mean / std
+        if options["do_rescale"] or options["do_normalize"]:
+            scale, shift = (views.new_tensor(value) for value in (scale, shift))
+            views = torch.addcmul(shift, views, scale)
         return views
 
 
@@ -371,6 +396,13 @@ def _refuse_fps(fps: float | None):
 
 
 def _check_options(options: dict):
+    if not callable(options["damaged"]) and options["damaged"] not in DAMAGED:
+        raise ValueError(f"`damaged` must be one of {', '.join(DAMAGED)}, got {options['damaged']!r}.")
+    try:
+        VideoLimits(**(options["limits"] or {}))
+    except TypeError as error:
+        names = ", ".join(field.name for field in dataclasses.fields(VideoLimits))
+        raise ValueError(f"`limits` must have values for some of {names}, got {options['limits']!r}.") from error
     if options["frame_sampling"] not in ("segment", "dense"):
         raise ValueError(f'`frame_sampling` must be "segment" or "dense", got "{options["frame_sampling"]}".')
     if options["decoder"] not in ("auto", *DECODERS):
@@ -395,7 +427,7 @@ def _check_options(options: dict):
 
 def _list_videos(videos) -> list:
     """Return the given videos as a flat list."""
-    if isinstance(videos, (str, os.PathLike, bytes)):
+    if isinstance(videos, (str, os.PathLike, bytes, bytearray, memoryview, io.IOBase, dict)) or is_reader(videos):
         return [videos]
     if isinstance(videos, (np.ndarray, torch.Tensor)):
         if videos.ndim == 5:
@@ -408,28 +440,16 @@ def _list_videos(videos) -> list:
         )
     if isinstance(videos, (list, tuple)):
         is_frame = [
-            is_pil_image(item) or (isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim == 3) for item in videos
+            is_pil_image(item) or (isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim in (2, 3))
+            for item in videos
         ]
         if videos and all(is_frame):
-            frames = [_to_tensor(frame) for frame in videos]
-            shapes = {tuple(frame.shape) for frame in frames}
-            if len(shapes) > 1:
-                raise ValueError(f"The frames of a video must have the same shape, got {sorted(shapes)}.")
-            return [torch.stack(frames)]
+            return [videos]
         return [video for item in videos for video in _list_videos(item)]
     raise ValueError(
-        "A video must be a path, a URL, bytes, an array, a tensor, or a list of images or of videos, got "
-        f"{type(videos).__name__}."
+        "A video must be a path, a URL, bytes, an array, a tensor, a reader of decord, torchcodec or torchvision, or a list of "
+        f"images or of videos, got {type(videos).__name__}."
     )
-
-
-def _to_tensor(frames) -> torch.Tensor:
-    if isinstance(frames, torch.Tensor):
-        return frames
-    if is_pil_image(frames) and frames.mode not in ("RGB", "RGBA"):
-        frames = frames.convert("RGB")
-    # Copies only what torch does not accept: negative strides, such as in `frame[..., ::-1]`, and read-only memory.
-    return torch.from_numpy(np.require(frames, requirements=["C", "W"]))
 
 
 def _list_metadata(metadata, num_videos: int) -> list[VideoMetadata | None]:
@@ -442,19 +462,6 @@ def _list_metadata(metadata, num_videos: int) -> list[VideoMetadata | None]:
         raise ValueError(f"`video_metadata` must have one entry per video, got {len(flat)} for {num_videos} videos.")
     # Copies, because the properties of the videos are written into them.
     return [VideoMetadata(**{"total_num_frames": None, **item}) for item in flat]
-
-
-def _to_channels_first(
-    video: np.ndarray | torch.Tensor, input_data_format: str | ChannelDimension | None
-) -> torch.Tensor:
-    video = _to_tensor(video)
-    if len(video) == 0:
-        raise ValueError(f"A video must have at least one frame, got shape {tuple(video.shape)}.")
-    if input_data_format is None:
-        input_data_format = infer_channel_dimension_format(video, num_channels=(1, 3, 4))
-    if ChannelDimension(input_data_format) == ChannelDimension.LAST:
-        video = video.movedim(-1, -3)
-    return video
 
 
 def _resized_size(image_size: tuple[int, int], size: dict[str, int]) -> tuple[int, int]:
@@ -470,6 +477,35 @@ def _resized_size(image_size: tuple[int, int], size: dict[str, int]) -> tuple[in
     if width < height:
         return int(height / width * edge), edge
     return edge, int(width / height * edge)
+
+
+def resize(frames: torch.Tensor, size: tuple[int, int], mode: str) -> torch.FloatTensor:
+    """
+    Resize frames `(frames, channels, height, width)` without antialiasing, as in the training of the paper's weights:
+    `torch.nn.functional.interpolate` of frames as float32, without ever having all pixels of large frames as float32.
+    """
+    options = {"mode": mode} if mode == "nearest" else {"mode": mode, "align_corners": False}
+    height = frames.shape[-2]
+    if mode == "bilinear" and height >= 2 * size[0]:
+        # A row of the result lies between two rows of the frame; the others are not even converted. In the precision of torch.
+        scale = np.float64(np.float32(height) / np.float32(size[0]))
+        places = np.maximum((np.arange(size[0]) + 0.5) * scale - 0.5, 0).astype(np.float32)
+        upper = torch.from_numpy(places.astype(np.int64)).to(frames.device)
+        weight = torch.from_numpy(places % 1).to(frames.device)
+        # Where the channels come last in memory, as in decoded frames, whole rows are copied in that order.
+        order, back = ((0, 2, 3, 1), (0, 3, 1, 2)) if frames.stride(1) == 1 else ((0, 2, 1, 3), (0, 2, 1, 3))
+        rows = frames.permute(order)
+        upper_rows, lower_rows = (
+            rows.index_select(1, place).float() for place in (upper, (upper + 1).clamp(max=height - 1))
+        )
+        frames = upper_rows.lerp_(lower_rows, weight.view(-1, 1, 1)).permute(back)
+    if frames.numel() > LARGE:
+        channels = [
+            torch.nn.functional.interpolate(channel.float(), size=size, **options)
+            for channel in frames.split(1, dim=1)
+        ]
+        return torch.cat(channels, dim=1)
+    return torch.nn.functional.interpolate(frames.float(), size=size, **options)
 
 
 def _crop(frames: torch.Tensor, crop_size: dict[str, int], num_crops: int) -> torch.Tensor:

@@ -27,6 +27,7 @@ FLOORS = (
     ("video_files_dist",),
     ("video_structure_dist",),
     ("video_decoding_dist",),
+    ("video_frames_dist",),
     ("video_processing_dist",),
     ("zero_shot_pipeline_dist", "reference_dist", "testing"),
     ("data",),
@@ -40,7 +41,7 @@ FLOORS = (
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 REMOTE_CODE = (*CODE_FILES, *PIPELINE_FILES)
-REMOTE_CODE_MAY_IMPORT = {"torch", "transformers", "huggingface_hub", "numpy", *sys.stdlib_module_names}
+REMOTE_CODE_MAY_IMPORT = {"torch", "transformers", "huggingface_hub", "numpy", "PIL", *sys.stdlib_module_names}
 
 
 def module_names(package: Path) -> dict[str, Path]:

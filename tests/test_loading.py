@@ -225,9 +225,9 @@ def test_dataset_without_readable_videos_is_an_error(spoiled, processor):
     draws = []
 
     class Counting(TrainingClips):
-        def _decode(self, video):
+        def _load(self, video, *args):
             draws.append(video)
-            return super()._decode(video)
+            return super()._load(video, *args)
 
     with pytest.raises(VideoDecodingError, match="5 videos drawn in a row cannot be read") as caught:
         Counting(bad, processor, max_draws=5)[0, 1]
@@ -266,15 +266,20 @@ def test_number_of_clips_is_that_of_the_videos(videos, processor):
 
 def test_collated_clips_are_a_batch_with_all_unreadable_videos():
     clips = [
-        {"pixel_values_videos": torch.full((2, 3, 4, 4), 1.0), "label": 2, "unreadable": {5: "empty"}},
-        {"pixel_values_videos": torch.full((2, 3, 4, 4), 2.0), "label": 0, "unreadable": {}},
-        {"pixel_values_videos": torch.full((2, 3, 4, 4), 3.0), "label": 1, "unreadable": {5: "empty", 7: "text"}},
+        {"pixel_values_videos": torch.full((2, 3, 4, 4), 1.0), "label": 2, "unreadable": {5: "empty"}, "damaged": {}},
+        {"pixel_values_videos": torch.full((2, 3, 4, 4), 2.0), "label": 0, "unreadable": {}, "damaged": {3: "cut"}},
+        {
+            "pixel_values_videos": torch.full((2, 3, 4, 4), 3.0),
+            "label": 1,
+            "unreadable": {5: "empty", 7: "text"},
+            "damaged": {},
+        },
     ]
     batch = collate_clips(clips)
     assert batch["pixel_values_videos"].shape == (3, 2, 3, 4, 4)
     assert batch["pixel_values_videos"][:, 0, 0, 0, 0].tolist() == [1, 2, 3]
     assert batch["labels"].dtype == torch.int64 and batch["labels"].tolist() == [2, 0, 1]
-    assert batch["unreadable"] == {5: "empty", 7: "text"}
+    assert batch["unreadable"] == {5: "empty", 7: "text"} and batch["damaged"] == {3: "cut"}
 
 
 # ---- views for the evaluation
@@ -347,15 +352,19 @@ def test_collated_views_keep_readable_and_unreadable_videos_apart():
         [
             {"index": 4, "pixel_values_videos": view + 4},
             {"index": 6, "error": "it is empty"},
-            {"index": 8, "pixel_values_videos": view + 8},
+            {"index": 8, "pixel_values_videos": view + 8, "damage": "it is cut off"},
         ]
     )
     assert batch["indices"] == [4, 8] and batch["unreadable"] == {6: "it is empty"}
+    assert batch["damaged"] == {8: "it is cut off"}
     assert batch["pixel_values_videos"].shape == (2, 3, 2, 3, 4, 4)
     assert batch["pixel_values_videos"][:, 0, 0, 0, 0, 0].tolist() == [4, 8]
     nothing = {"indices": [], "pixel_values_videos": None}
-    assert collate_views([{"index": 6, "error": "it is empty"}]) == nothing | {"unreadable": {6: "it is empty"}}
-    assert collate_views([]) == nothing | {"unreadable": {}}
+    assert collate_views([{"index": 6, "error": "it is empty"}]) == nothing | {
+        "unreadable": {6: "it is empty"},
+        "damaged": {},
+    }
+    assert collate_views([]) == nothing | {"unreadable": {}, "damaged": {}}
 
 
 # ---- loaders
@@ -376,4 +385,4 @@ def test_loader_gives_every_view_and_leaves_the_global_random_state_alone(spoile
 def test_loader_passes_empty_batches_on(videos, processor):
     batches = EvaluationBatchSampler(1, 2, num_processes=3, process_index=2)
     found = list(make_loader(EvaluationViews(videos, processor, 1, 1), batches, collate_views))
-    assert found == [{"indices": [], "pixel_values_videos": None, "unreadable": {}}]
+    assert found == [{"indices": [], "pixel_values_videos": None, "unreadable": {}, "damaged": {}}]

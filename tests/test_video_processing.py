@@ -684,8 +684,8 @@ def test_values_that_do_not_fit_a_call_are_errors(processor, video, options, mes
         (np.zeros((0, 8, 8, 3), dtype=np.uint8), "at least one frame"),
         (np.zeros((8, 8, 3), dtype=np.uint8), r"4 dimensions.*\(8, 8, 3\)"),
         (np.zeros((1, 1, 2, 8, 8, 3), dtype=np.uint8), r"5 if it is a batch.*\(1, 1, 2, 8, 8, 3\)"),
-        ([np.zeros((8, 8), dtype=np.uint8)] * 2, r"\(8, 8\)"),
-        ([np.zeros((8, 8, 3), dtype=np.uint8), np.zeros((8, 9, 3), dtype=np.uint8)], r"the same shape.*\(8, 9, 3\)"),
+        ([np.zeros(8, dtype=np.uint8)] * 2, r"\(8,\)"),
+        ([np.zeros((8, 8, 3), dtype=np.uint8), np.zeros((8, 9, 3), dtype=np.uint8)], r"the same shape.*\(3, 8, 9\)"),
         (np.zeros((4, 8, 8, 2), dtype=np.uint8), "channel"),
     ],
 )

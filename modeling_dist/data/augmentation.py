@@ -4,12 +4,14 @@
 All randomness comes from torch's global generator: with the same seed, the result is the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
+
+from ..video_processing_dist import resize
 
 
 def parse_label_pairs(pairs: Sequence[str], class_names: Sequence[str]) -> list[tuple[int, int]]:
@@ -40,17 +42,6 @@ def _check_probabilities(**probabilities: float):
     for name, probability in probabilities.items():
         if not 0 <= probability <= 1:
             raise ValueError(f"`{name}` must lie in [0, 1], got {probability}.")
-
-
-class RandomResizedCrop(v2.RandomResizedCrop):
-    """
-    torchvision's transform, except that uint8 pixels are converted to float32 in [0, 1] after cropping and before resizing,
-    so that only the crop is converted, and pixels are not rounded again.
-    """
-
-    def transform(self, inpt: torch.Tensor, params: dict) -> torch.Tensor:
-        inpt = F.to_dtype(F.crop(inpt, **params), torch.float32, scale=True)
-        return F.resize(inpt, self.size, interpolation=self.interpolation, antialias=self.antialias)
 
 
 class ClipAugmentation:
@@ -106,7 +97,7 @@ class ClipAugmentation:
                 )
             self.flipped_labels |= {left: right, right: left}
         self.flip_probability = flip_probability
-        self.crop = RandomResizedCrop(size, scale=tuple(crop_scale), ratio=tuple(crop_ratio), antialias=False)
+        self.window = v2.RandomResizedCrop(size, scale=tuple(crop_scale), ratio=tuple(crop_ratio))
         self.colors = v2.Compose(
             [
                 v2.RandomApply([v2.ColorJitter(*color_jitter)], p=color_jitter_probability),
@@ -120,7 +111,23 @@ class ClipAugmentation:
         Augment uint8 frames of shape `(num_frames, 3, height, width)`, and return normalized float32 pixels of shape
         `(num_frames, 3, *size)` and the label of the result.
         """
-        clip = self.crop(frames)
+        return self.finish(self.draw_crop(frames)(frames), label)
+
+    def draw_crop(self, frames: torch.ByteTensor) -> Callable[[torch.ByteTensor], torch.FloatTensor]:
+        """
+        Draw the crop of a clip, to which these frames belong, and return the function that crops and resizes its frames,
+        some at a time, to float32 in [0, 1].
+        """
+        window = self.window.make_params([frames])
+
+        def crop(frames: torch.ByteTensor) -> torch.FloatTensor:
+            # Only the crop is converted, and pixels are not rounded again after resizing.
+            return resize(F.crop(frames, **window), self.window.size, "bilinear") / 255
+
+        return crop
+
+    def finish(self, clip: torch.FloatTensor, label: int) -> tuple[torch.FloatTensor, int]:
+        """Flip and color a whole clip that has been cropped, and return normalized pixels and the label."""
         if torch.rand(()) < self.flip_probability:
             clip, label = F.horizontal_flip(clip), self.flipped_labels.get(label, label)
         return self.colors(clip), label

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
+from transformers.video_utils import VideoMetadata
 
 from ..video_decoding_dist import VideoDecodingError
-from ..video_processing_dist import DiSTVideoProcessor, decode_clips
+from ..video_frames_dist import take_frames
+from ..video_processing_dist import DiSTVideoProcessor
 from .rows import video_source
 from .samplers import seed_from
 
@@ -26,7 +28,8 @@ class TrainingClips(torch.utils.data.Dataset):
     random, and reported; after `max_draws` unreadable videos in a row, the dataset is considered unreadable.
 
     `augmentation` maps uint8 frames `(num_frames, 3, height, width)` and a label to pixel values and a label, as
-    [`ClipAugmentation`] does. By default, clips are center-cropped as in evaluation.
+    [`ClipAugmentation`] does, which crops large frames while they are decoded. By default, clips are center-cropped as in
+    evaluation.
     """
 
     videos: Dataset
@@ -40,50 +43,71 @@ class TrainingClips(torch.utils.data.Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         """
-        Return `pixel_values_videos` of shape `(num_frames, 3, height, width)`, `label`, and `unreadable`, which maps
-        the indices of the videos that were tried before to the reasons.
+        Return `pixel_values_videos` of shape `(num_frames, 3, height, width)`, `label`, `unreadable`, which maps the
+        indices of the videos that were tried before to the reasons, and `damaged`, which maps that of the video to what is
+        wrong with it.
         """
         epoch, index = key
-        unreadable = {}
+        unreadable, damaged = {}, []
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_from(self.seed, epoch, index))
             for _ in range(self.max_draws):
                 row = self.videos[index]
                 try:
-                    frames = self._decode(video_source(row["video"]))
+                    clip = self._load(video_source(row["video"]), row["label"], damaged)
                     break
                 except VideoDecodingError as error:
                     unreadable[index] = reason = str(error)
+                    damaged.clear()
                     index = int(torch.randint(len(self.videos), ()))
             else:
                 raise VideoDecodingError(
                     f"{self.max_draws} videos drawn in a row cannot be read, so the dataset is broken or cannot be reached. "
                     f"The last one: {reason}"
                 )
-            label = row["label"]
-            if self.augmentation is None:
-                inputs = self.processor(frames, do_sample_frames=False, num_clips=1, num_crops=1, return_tensors="pt")
-                pixel_values = inputs["pixel_values_videos"][0]
-            else:
-                pixel_values, label = self.augmentation(frames, label)
-        return {"pixel_values_videos": pixel_values, "label": label, "unreadable": unreadable}
+        pixel_values, label = clip
+        damaged = {index: damaged[0]} if damaged else {}
+        return {"pixel_values_videos": pixel_values, "label": label, "unreadable": unreadable, "damaged": damaged}
 
-    def _decode(self, video: str | bytes) -> torch.ByteTensor:
-        """Return the frames of a clip, `(num_frames, 3, height, width)`."""
-        decoded, indices = decode_clips(
-            video,
-            lambda metadata: self.processor.sample_frames(metadata, num_clips=1, random_sampling=True),
-            self.processor.decoder,
-        )
-        return decoded.frames[torch.searchsorted(torch.tensor(decoded.frame_indices), indices[0])]
+    def _load(self, video: str | bytes, label: int, damaged: list[str]) -> tuple[torch.FloatTensor, int]:
+        """Return the pixel values of a random clip, and its label."""
+        processor = self.processor
+        options = {"num_clips": 1, "random_sampling": True}
+        damage_options = {"damaged": damaged.append if processor.damaged == "warn" else processor.damaged}
+        if self.augmentation is None:
+            inputs = processor(video, num_crops=1, **options, **damage_options, return_tensors="pt")
+            return inputs["pixel_values_videos"][0], label
+        draw_crop = getattr(self.augmentation, "draw_crop", None)
+        crop, slots, pieces = None, None, []
+
+        def choose_frames(total_num_frames: int, fps: float | None) -> list[int]:
+            nonlocal slots
+            metadata = VideoMetadata(total_num_frames=total_num_frames, fps=fps)
+            distinct, slots = processor.sample_frames(metadata, **options)[0].unique(return_inverse=True)
+            return distinct.tolist()
+
+        def crop_frames(start: int, frames: torch.Tensor, white: float):
+            nonlocal crop
+            if crop is None and draw_crop is not None:
+                crop = draw_crop(frames)
+            if start == 0:
+                pieces.clear()
+            frames = frames if white == 255 else frames * (255 / white)
+            pieces.append(frames if crop is None else crop(frames))
+
+        reading = {"decoder": processor.decoder, "limits": processor.video_limits, **damage_options}
+        take_frames(video, choose_frames, crop_frames, **reading)
+        clip = torch.cat(pieces)[slots]
+        return self.augmentation(clip, label) if crop is None else self.augmentation.finish(clip, label)
 
 
 def collate_clips(clips: list[dict]) -> dict:
-    """Return a batch of [`TrainingClips`]: `pixel_values_videos`, `labels`, and all `unreadable` videos."""
+    """Return a batch of [`TrainingClips`]: `pixel_values_videos`, `labels`, and all `unreadable` and `damaged` videos."""
     return {
         "pixel_values_videos": torch.stack([clip["pixel_values_videos"] for clip in clips]),
         "labels": torch.tensor([clip["label"] for clip in clips]),
         "unreadable": {index: reason for clip in clips for index, reason in clip["unreadable"].items()},
+        "damaged": {index: reason for clip in clips for index, reason in clip["damaged"].items()},
     }
 
 
@@ -107,9 +131,12 @@ class EvaluationViews(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict:
         """
         Return `index`, and either `pixel_values_videos` of shape `(views, num_frames, 3, height, width)` or `error`,
-        the reason why the video cannot be read.
+        the reason why the video cannot be read; and with the former, `damage` if there is any.
         """
         options = {"num_clips": self.num_clips, "num_crops": self.num_crops, "random_sampling": False}
+        damaged = []
+        if self.processor.damaged == "warn":
+            options["damaged"] = damaged.append
         try:
             inputs = self.processor(video_source(self.videos[index]["video"]), **options, return_tensors="pt")
         except VideoDecodingError as error:
@@ -119,19 +146,20 @@ class EvaluationViews(torch.utils.data.Dataset):
         if self.shuffle_frames:
             generator = torch.Generator().manual_seed(seed_from(index))
             views = torch.stack([view[torch.randperm(len(view), generator=generator)] for view in views])
-        return {"index": index, "pixel_values_videos": views}
+        return {"index": index, "pixel_values_videos": views} | ({"damage": damaged[0]} if damaged else {})
 
 
 def collate_views(videos: list[dict]) -> dict:
     """
     Return a batch of [`EvaluationViews`]: `indices` and `pixel_values_videos` (`(videos, views, …)`, `None` if there are none)
-    of the readable videos, and `unreadable`, which maps the indices of the others to the reasons.
+    of the readable videos, and `unreadable` and `damaged`, which map the indices of videos to the reasons.
     """
     readable = [video for video in videos if "error" not in video]
     return {
         "indices": [video["index"] for video in readable],
         "pixel_values_videos": torch.stack([video["pixel_values_videos"] for video in readable]) if readable else None,
         "unreadable": {video["index"]: video["error"] for video in videos if "error" in video},
+        "damaged": {video["index"]: video["damage"] for video in readable if "damage" in video},
     }
 
 

@@ -43,6 +43,7 @@ CODE_FILES = (
     "text_head_dist.py",
     "video_decoding_dist.py",
     "video_files_dist.py",
+    "video_frames_dist.py",
     "video_processing_dist.py",
     "video_structure_dist.py",
 )
