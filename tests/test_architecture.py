@@ -29,7 +29,7 @@ FLOORS = (
     ("video_decoding_dist",),
     ("video_frames_dist",),
     ("video_processing_dist",),
-    ("zero_shot_pipeline_dist", "reference_dist", "testing"),
+    ("pipelines_dist", "reference_dist", "testing"),
     ("data",),
     ("conversion",),
     ("convert_dist_to_hf",),
@@ -133,7 +133,7 @@ def test_broken_rules_are_found(tmp_path, file, line, violation):
 def test_remote_code_is_complete():
     """The Hub copies what the files import by `from .name import`, and nothing else."""
     modules = module_names(PACKAGE)
-    reached, pending = set(), ["modeling_dist", "video_processing_dist", "zero_shot_pipeline_dist"]
+    reached, pending = set(), ["modeling_dist", "video_processing_dist", "pipelines_dist"]
     while pending:
         module = pending.pop()
         if module not in reached:

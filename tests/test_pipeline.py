@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoImageProcessor, AutoModel, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForVideoClassification,
+    AutoProcessor,
+    AutoVideoProcessor,
+    VivitConfig,
+    VivitForVideoClassification,
+    VivitImageProcessor,
+    pipeline,
+)
 from transformers.dynamic_module_utils import get_relative_import_files
 from without_package import HIDE_PACKAGE
 
@@ -66,6 +76,53 @@ def test_pipeline_averages_the_views_that_the_processor_makes(tiny_dist, video):
     assert in_batch[0]["score"] == pytest.approx(expected, rel=1e-3)
 
 
+def test_pipeline_takes_options_of_the_processor_per_call(tiny_dist, video):
+    classifier = pipeline("video-classification", model=tiny_dist, num_clips=2)
+    model, processor = classifier.model, classifier.video_processor
+    for options in ({}, {"num_clips": 3, "num_crops": 3}, {"frame_sampling": "dense", "frame_step": 1}):
+        views = processor(video, return_tensors="pt", **{"num_clips": 2, **options})["pixel_values_videos"][0]
+        expected = model(views).logits.softmax(-1).mean(0)
+        predictions = {p["label"]: p["score"] for p in classifier(video, **options)}
+        assert list(predictions.values()) == sorted(predictions.values(), reverse=True)
+        for label, score in enumerate(expected.tolist()):
+            assert predictions[model.config.id2label[label]] == pytest.approx(score, rel=1e-4)
+    alone = classifier(video, num_clips=3, num_crops=3)
+    in_batch = classifier([video, video], num_clips=3, num_crops=3, batch_size=2)[1]
+    assert [p["score"] for p in in_batch] == pytest.approx([p["score"] for p in alone], rel=1e-3)
+    with pytest.raises(ValueError, match="`num_crops` must be 1 or 3, got 2"):
+        classifier(video, num_crops=2)
+    with pytest.raises(TypeError, match="num_clip"):
+        classifier(video, num_clip=3)
+
+
+def test_pipeline_takes_videos_in_the_forms_that_the_processor_takes(tiny_dist, video):
+    classifier = pipeline("video-classification", model=tiny_dist)
+    expected = classifier(video)
+    content = Path(video).read_bytes()
+    for form in (Path(video), content, {"path": "unknown", "bytes": content}, {"path": video, "bytes": None}):
+        assert classifier(form) == expected
+        assert classifier([form, video], batch_size=2)[0][0]["score"] == pytest.approx(expected[0]["score"], rel=1e-3)
+    with pytest.raises(VideoDecodingError, match="limit"):
+        classifier(video, limits={"num_frames": 10})
+
+
+def test_pipeline_of_other_models_is_as_it_was(video):
+    config = VivitConfig(image_size=32, num_frames=2, hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+    config.tubelet_size = [2, 16, 16]
+    model = VivitForVideoClassification(config)
+    processor = VivitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    classifier = pipeline("video-classification", model=model, image_processor=processor)
+    assert len(classifier(video, num_frames=2, frame_sampling_rate=2)) == 2
+    with pytest.raises(ValueError, match="num_clips: these options need a model with a video processor"):
+        classifier(video, num_clips=3)
+
+
+def test_auto_processor_is_the_video_processor(tiny_dist):
+    processor = AutoProcessor.from_pretrained(tiny_dist, num_clips=3)
+    assert type(processor) is DiSTVideoProcessor
+    assert (processor.num_frames, processor.num_clips) == (8, 3)
+
+
 def test_pipeline_in_bfloat16(tiny_dist, video):
     predictions = pipeline("video-classification", model=tiny_dist, dtype=torch.bfloat16)(video)
     assert sum(p["score"] for p in predictions) == pytest.approx(1, abs=1e-3)
@@ -81,7 +138,9 @@ def test_unreadable_video_is_named(tiny_dist, tmp_path):
 
 REMOTE = """
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
+from transformers import (
+    AutoConfig, AutoModel, AutoModelForVideoClassification, AutoProcessor, AutoVideoProcessor, pipeline
+)
 
 folder, video, short_video, resaved = {arguments!r}
 model = AutoModel.from_pretrained(folder, trust_remote_code=True)
@@ -95,11 +154,15 @@ pipe = pipeline("video-classification", model=folder, trust_remote_code=True)
 predictions = pipe([video, short_video, video], batch_size=2, top_k=1)
 assert len(predictions) == 3
 assert abs(predictions[0][0]["score"] - logits[0].softmax(-1).max().item()) < 1e-4
+views = AutoProcessor.from_pretrained(folder, trust_remote_code=True)(video, num_clips=3, return_tensors="pt")
+score = classifier(**views).logits[0].exp().max().item()
+assert abs(pipe(video, num_clips=3)[0]["score"] - score) < 1e-4
 classifier.save_pretrained(resaved)
 processor.save_pretrained(resaved)
 again = AutoModelForVideoClassification.from_pretrained(resaved, trust_remote_code=True)
 assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), classifier.state_dict().values(), strict=True))
 AutoVideoProcessor.from_pretrained(resaved, trust_remote_code=True)
+AutoProcessor.from_pretrained(resaved, trust_remote_code=True)
 print("classified", predictions[0][0]["label"])
 """
 
@@ -155,7 +218,7 @@ def test_remote_code_is_saved_again_whole(standalone, video, tmp_path):
 def test_code_files_are_those_that_the_library_needs_and_no_others(standalone):
     """They are the files that the classes import, directly or indirectly."""
     needed = set()
-    for reference in (*AUTO_MAP.values(), "zero_shot_pipeline_dist.ZeroShotVideoClassificationPipeline"):
+    for reference in (*AUTO_MAP.values(), "pipelines_dist.ZeroShotVideoClassificationPipeline"):
         file = standalone / f"{reference.split('.')[0]}.py"
         needed |= {file.name, *(Path(path).name for path in get_relative_import_files(file))}
     assert sorted(needed) == sorted((*CODE_FILES, *PIPELINE_FILES))

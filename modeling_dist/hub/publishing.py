@@ -47,29 +47,32 @@ CODE_FILES = (
     "video_processing_dist.py",
     "video_structure_dist.py",
 )
-# Remote code that only the pipeline of its task runs.
-PIPELINE_FILES = ("zero_shot_pipeline_dist.py",)
+# Remote code that only pipelines run.
+PIPELINE_FILES = ("pipelines_dist.py",)
 
 AUTO_MAP = {
     "AutoConfig": "configuration_dist.DiSTConfig",
     "AutoModel": "modeling_dist.DiSTModel",
     "AutoModelForVideoClassification": "modeling_dist.DiSTForVideoClassification",
+    "AutoProcessor": "video_processing_dist.DiSTVideoProcessor",
     "AutoVideoProcessor": "video_processing_dist.DiSTVideoProcessor",
 }
 
 MODEL_CLASSES = {cls.__name__: cls for cls in (DiSTModel, DiSTForVideoClassification)}
 
+# The classes of pipelines, by the types of the head that they work with, and by their tasks.
 CUSTOM_PIPELINES = {
-    "zero-shot-video-classification": {
-        "impl": "zero_shot_pipeline_dist.ZeroShotVideoClassificationPipeline",
-        "pt": ["AutoModelForVideoClassification"],
-    }
+    "linear": {"video-classification": "DiSTVideoClassificationPipeline"},
+    "text": {
+        "video-classification": "DiSTVideoClassificationPipeline",
+        "zero-shot-video-classification": "ZeroShotVideoClassificationPipeline",
+    },
 }
 
 
 def export_code(folder: str | os.PathLike) -> list[str]:
     """
-    Add the model's code to a saved folder, so that `AutoModel`, `AutoModelForVideoClassification`, `AutoVideoProcessor` and
+    Add the model's code to a saved folder, so that `AutoModel`, `AutoModelForVideoClassification`, `AutoProcessor` and
     `pipeline` load it with `trust_remote_code=True` where this package is not installed. For a model with the text head,
     this includes `pipeline("zero-shot-video-classification")`. Return the files that were written; a folder without a saved
     model or processor is a `FileNotFoundError`.
@@ -82,8 +85,11 @@ def export_code(folder: str | os.PathLike) -> list[str]:
         settings[name] = read_json_object(folder / name)
     settings[CONFIG_NAME]["auto_map"] = AUTO_MAP
     settings[VIDEO_PROCESSOR_NAME]["auto_map"] = {"AutoVideoProcessor": AUTO_MAP["AutoVideoProcessor"]}
-    if settings[CONFIG_NAME].get("head_type", "text") == "text":
-        settings[CONFIG_NAME]["custom_pipelines"] = CUSTOM_PIPELINES
+    pipelines = CUSTOM_PIPELINES[settings[CONFIG_NAME].get("head_type", "text")]
+    settings[CONFIG_NAME]["custom_pipelines"] = {
+        task: {"impl": f"pipelines_dist.{name}", "pt": ["AutoModelForVideoClassification"]}
+        for task, name in pipelines.items()
+    }
     for name in (*CODE_FILES, *PIPELINE_FILES):
         shutil.copy(Path(__file__).parents[1] / name, folder / name)
     for name, content in settings.items():

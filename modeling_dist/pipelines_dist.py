@@ -1,15 +1,57 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""The pipeline `zero-shot-video-classification`: classes given in words along with the videos."""
+"""The pipelines `video-classification`, into the model's classes, and `zero-shot-video-classification`, into any others."""
 
 import os
 from typing import Any
 
-from transformers import CLIPTextModelWithProjection, Pipeline
+from transformers import CLIPTextModelWithProjection, Pipeline, VideoClassificationPipeline
 
 from .modeling_dist import DiSTForVideoClassification
 
 
 TASK = "zero-shot-video-classification"
+# The options of the video processor that a call of a pipeline takes.
+PROCESSOR_OPTIONS = (
+    *("num_clips", "num_crops", "frame_sampling", "frame_step", "random_sampling"),
+    *("decoder", "damaged", "limits", "input_data_format"),
+)
+
+
+def _split_options(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide the arguments of a call into those for the processor, and the others."""
+    options = {name: value for name, value in kwargs.items() if name in PROCESSOR_OPTIONS and value is not None}
+    return options, {name: value for name, value in kwargs.items() if name not in PROCESSOR_OPTIONS}
+
+
+class DiSTVideoClassificationPipeline(VideoClassificationPipeline):
+    """
+    The pipeline `video-classification` of transformers, whose calls also take options of [`DiSTVideoProcessor`]: `num_clips`,
+    `num_crops`, `frame_sampling`, `frame_step`, `random_sampling`, `decoder`, `damaged`, `limits` and `input_data_format`.
+    Models of other kinds work as they do without them.
+
+    Example:
+
+    ```python
+    >>> from transformers import pipeline
+    >>> import modeling_dist
+
+    >>> classifier = pipeline("video-classification", model="org/dist-vitb16-k400")
+    >>> classifier("video.mp4", num_clips=3, top_k=1)
+    ```
+    """
+
+    def _sanitize_parameters(self, **kwargs) -> tuple[dict, dict, dict]:
+        options, others = _split_options(kwargs)
+        preprocess_params, forward_params, postprocess_params = super()._sanitize_parameters(**others)
+        return preprocess_params | options, forward_params, postprocess_params
+
+    def preprocess(self, video, num_frames=None, frame_sampling_rate=1, **options) -> dict:
+        if not options:
+            return super().preprocess(video, num_frames, frame_sampling_rate)
+        if self.video_processor is None:
+            raise ValueError(f"{', '.join(sorted(options))}: these options need a model with a video processor.")
+        options |= {"num_frames": num_frames or self.model.config.num_frames, "do_sample_frames": True}
+        return self.video_processor(video, **options, return_tensors="pt").to(self.dtype)
 
 
 class ZeroShotVideoClassificationPipeline(Pipeline):
@@ -99,6 +141,8 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
                 that is more than 0, else to the paper's 0.5.
             top_k (`int`, *optional*):
                 Number of labels to return. Defaults to all.
+            num_clips, num_crops, frame_sampling, frame_step, random_sampling, decoder, damaged, limits, input_data_format:
+                Options of the video processor, instead of its own.
             batch_size (`int`, *optional*), num_workers (`int`, *optional*):
                 As in every pipeline.
 
@@ -120,8 +164,11 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         return super().__call__(inputs, **kwargs)
 
     def _sanitize_parameters(
-        self, candidate_labels=None, hypothesis_template=None, zero_shot_weight=None, top_k=None
+        self, candidate_labels=None, hypothesis_template=None, zero_shot_weight=None, top_k=None, **kwargs
     ) -> tuple[dict, dict, dict]:
+        options, unknown = _split_options(kwargs)
+        if unknown:
+            raise TypeError(f"The {TASK} pipeline has no options {', '.join(sorted(unknown))}.")
         forward_params, postprocess_params = {}, {}
         if candidate_labels is not None:
             if isinstance(candidate_labels, str):
@@ -135,11 +182,11 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
             forward_params["zero_shot_weight"] = zero_shot_weight
         if top_k is not None:
             postprocess_params["top_k"] = top_k
-        return {}, forward_params, postprocess_params
+        return options, forward_params, postprocess_params
 
-    def preprocess(self, video) -> dict:
-        options = {"num_frames": self.model.config.num_frames, "do_sample_frames": True, "return_tensors": "pt"}
-        return self.video_processor(video, **options).to(self.dtype)
+    def preprocess(self, video, **options) -> dict:
+        options |= {"num_frames": self.model.config.num_frames, "do_sample_frames": True}
+        return self.video_processor(video, **options, return_tensors="pt").to(self.dtype)
 
     def _forward(self, model_inputs, candidate_labels, hypothesis_template=None, zero_shot_weight=None) -> dict:
         if zero_shot_weight is None:
@@ -170,4 +217,4 @@ class ZeroShotVideoClassificationPipeline(Pipeline):
         return [{"score": score, "label": candidate_labels[index]} for score, index in ranked]
 
 
-__all__ = ["ZeroShotVideoClassificationPipeline"]
+__all__ = ["DiSTVideoClassificationPipeline", "ZeroShotVideoClassificationPipeline"]
