@@ -71,11 +71,12 @@ from transformers.utils import logging
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor
 from modeling_dist.commands.demo import TINY_CLIP, command_of, training_settings
 from modeling_dist.data.augmentation import BatchMixing, ClipAugmentation
-from modeling_dist.data.loading import TrainingClips, collate_clips, make_loader
+from modeling_dist.data.loading import TrainingClips, collate_clips
 from modeling_dist.data.motion_dataset import make_motion_dataset
 from modeling_dist.data.rows import video_source
 from modeling_dist.data.samplers import TrainingBatchSampler, seed_from
 from modeling_dist.data.sources import load_videos
+from modeling_dist.data.workers import VideoLoader
 from modeling_dist.testing import make_tiny_clip, write_video
 from modeling_dist.training import TrainingSettings, train
 from modeling_dist.training.optimization import make_optimizer
@@ -281,7 +282,7 @@ class Contenders:
         # The row's path is read from the dataset outside of either, which takes next to nothing.
         self.decoding = timed_clips._decode = Stopwatch(timed_clips._decode)
         self.augmentation = timed_clips.augmentation = Stopwatch(augmentation)
-        self.batches = iter(make_loader(timed_clips, self.make_sampler(), collate_clips))
+        self.batches = iter(VideoLoader(timed_clips, self.make_sampler(), collate_clips))
         self.ready_batch = self.make_batch()[0]
 
     def make_sampler(self, start: int = 0) -> TrainingBatchSampler:
@@ -338,7 +339,7 @@ class Contenders:
 
     def step_with_workers(self) -> dict[str, float]:
         sampler = self.make_sampler(start=self.num_batches_of_workers)
-        loader = iter(make_loader(self.clips, sampler, collate_clips, self.num_workers))
+        loader = iter(VideoLoader(self.clips, sampler, collate_clips, self.num_workers))
         self.num_batches_of_workers += self.num_workers + self.num_steps
         for _ in range(self.num_workers):
             batch = next(loader)

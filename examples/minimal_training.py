@@ -21,9 +21,9 @@ from modeling_dist.data import (
     ClipAugmentation,
     TrainingBatchSampler,
     TrainingClips,
+    VideoLoader,
     collate_clips,
     load_train_and_validation,
-    make_loader,
 )
 from modeling_dist.evaluation import predict_videos, top_k_accuracy
 from modeling_dist.training.optimization import cosine_schedule, parameter_groups
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> list[tuple[float, float]]:
     num_updates = len(clips) // (args.batch_size * accelerator.num_processes)  # per epoch
     processes = (accelerator.num_processes, accelerator.process_index)
     sampler = TrainingBatchSampler(len(clips), args.batch_size, num_updates, *processes)
-    batches = iter(make_loader(clips, sampler, collate_clips, args.num_workers))  # one epoch after the other
+    batches = iter(VideoLoader(clips, sampler, collate_clips, args.num_workers))  # one epoch after the other
 
     optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay=1e-4), lr=args.learning_rate)
     scheduler = cosine_schedule(optimizer, num_updates, args.num_epochs, warmup_epochs=args.num_epochs / 6)

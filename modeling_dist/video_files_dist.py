@@ -12,8 +12,9 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from huggingface_hub import get_session
@@ -139,7 +140,8 @@ def open_video_file(video: Video, limits: VideoLimits) -> Iterator[VideoFile]:
             with tempfile.TemporaryDirectory(prefix="video-") as folder:
                 path = os.path.join(folder, "video")
                 try:
-                    _download(name, path, limits)
+                    with open(path, "wb") as content:
+                        copy_within_limits(_download(name), content, limits)
                 except Exception as error:
                     raise VideoDecodingError(
                         f"The video {name} cannot be downloaded: {error or repr(error)}"
@@ -165,17 +167,16 @@ def open_video_file(video: Video, limits: VideoLimits) -> Iterator[VideoFile]:
 
 def _read_open_file(file: io.IOBase, limits: VideoLimits) -> bytes:
     name = getattr(file, "name", "in an open file")
+    if isinstance(file, io.TextIOBase):
+        raise VideoDecodingError(f'The video {name} is open as text. Open it with the mode "rb".')
+    content = io.BytesIO()
     try:
         if file.seekable():
             file.seek(0)
-        content = file.read(limits.download_bytes + 1)
+        copy_within_limits(iter(lambda: file.read(2**20), b""), content, limits)
     except (OSError, ValueError) as error:
         raise VideoDecodingError(f"The video {name} cannot be read: {error}") from error
-    if isinstance(content, str):
-        raise VideoDecodingError(f'The video {name} is open as text. Open it with the mode "rb".')
-    if len(content) > limits.download_bytes:
-        raise VideoDecodingError(f"The video {name} has more than {limits.download_bytes} bytes, the limit.")
-    return content
+    return content.getvalue()
 
 
 def _check_size(file: VideoFile) -> VideoFile:
@@ -184,28 +185,43 @@ def _check_size(file: VideoFile) -> VideoFile:
     return file
 
 
-def _download(url: str, path: str, limits: VideoLimits):
-    """Download in a thread of its own, because neither name resolution nor a slow header of a response has a time limit."""
-    errors = []
-    stopped = threading.Event()
+def copy_within_limits(pieces: Iterable[bytes], file: BinaryIO, limits: VideoLimits):
+    """
+    Write the pieces of a video to a file, in a thread of its own, because nothing else ends a read that waits for ever, such
+    as one of a pipe, or for the name or the first byte of a server.
 
-    def run():
+    Raises:
+        TimeoutError, ValueError: If the video exceeds the time or the size of a download.
+    """
+    errors, is_late = [], threading.Event()
+
+    def copy():
+        size = 0
         try:
-            _copy_url(url, path, limits, stopped)
+            for data in pieces:
+                size += len(data)
+                if size > limits.download_bytes:
+                    raise ValueError(
+                        f"it has more than {limits.download_bytes:,} bytes, the limit of a download (`download_bytes`)"
+                    )
+                if is_late.is_set():
+                    return
+                file.write(data)
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=copy, daemon=True)
     thread.start()
     thread.join(limits.seconds)
-    stopped.set()
+    is_late.set()
     if thread.is_alive():
         raise TimeoutError(f"it takes longer than {limits.seconds:g} s")
     if errors:
         raise errors[0]
 
 
-def _copy_url(url: str, path: str, limits: VideoLimits, stopped: threading.Event):
+def _download(url: str) -> Iterator[bytes]:
+    """Yield the content of a URL, piece by piece."""
     for _ in range(10):
         # 30 s without any data end a connection.
         with get_session().stream("GET", url, follow_redirects=False, timeout=30.0) as response:
@@ -216,14 +232,6 @@ def _copy_url(url: str, path: str, limits: VideoLimits, stopped: threading.Event
                 url = target
                 continue
             response.raise_for_status()
-            size = 0
-            with open(path, "wb") as file:
-                for data in response.iter_bytes():
-                    size += len(data)
-                    if size > limits.download_bytes:
-                        raise ValueError(f"it has more than {limits.download_bytes} bytes, the limit of a download")
-                    if stopped.is_set():
-                        return
-                    file.write(data)
+            yield from response.iter_bytes()
             return
     raise ValueError("the server redirects more than 10 times")

@@ -73,6 +73,15 @@ def short_video(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def damaged_video(tmp_path_factory):
+    """A video file that is cut off, most of whose 40 frames can be decoded."""
+    path = tmp_path_factory.mktemp("videos") / "cut.mkv"
+    content = Path(write_video(path, moving_square())).read_bytes()
+    path.write_bytes(content[: len(content) * 4 // 5])
+    return str(path)
+
+
+@pytest.fixture(scope="session")
 def motion_videos(tmp_path_factory):
     """A folder of classes: to train on, 12 good videos, one of 3 frames and three that cannot be read; 5 to evaluate on."""
     folder = Path(tmp_path_factory.mktemp("motions")) / "videos"

@@ -39,7 +39,7 @@ def test_result_is_that_of_the_report(settings, tmp_path):
     assert result.is_main_process and result.output_dir == tmp_path
     assert sorted(result.files) == sorted(tmp_path.iterdir())
     written = read_metrics(tmp_path)
-    assert written.pop("unreadable") == {}
+    assert written.pop("unreadable") == written.pop("damaged") == {}
     assert sum(map(sum, written.pop("confusion_matrix"))) == NUM_VALIDATION
     assert written == json.loads(json.dumps(result.metrics))
     # The same model, videos and views as at the end of its training.
@@ -49,7 +49,14 @@ def test_result_is_that_of_the_report(settings, tmp_path):
 
 
 def test_description_has_the_accuracies_and_the_place_of_the_report(tmp_path):
-    metrics = {"top1": 0.5, "top5": 1.0, "mean_class_accuracy": 0.25, "num_videos": 1234, "num_unreadable": 0}
+    metrics = {
+        "top1": 0.5,
+        "top5": 1.0,
+        "mean_class_accuracy": 0.25,
+        "num_videos": 1234,
+        "num_unreadable": 0,
+        "num_damaged": 0,
+    }
     result = EvaluationResult(metrics, tmp_path, [tmp_path / "metrics.json", tmp_path / "predictions.csv"])
     assert result.describe().splitlines() == [
         "top1                  50.00%",

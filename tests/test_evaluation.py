@@ -179,7 +179,7 @@ def test_processes_together_classify_every_video_once_and_all_get_the_results(
     dataset = spoiled if skip else videos
     options = {"num_clips": 1, "batch_size": 2, "skip_unreadable": skip}
     expected = predict_videos(model, dataset, processor, accelerator, **options)
-    shares = [[], []]  # of results and of unreadable videos, from all processes
+    shares = [[], [], []]  # of results, of unreadable and of damaged videos, from all processes
     for index in range(count):
         places = iter(shares)
 
@@ -348,6 +348,7 @@ def test_protocol_says_how_the_figures_came_about(tiny_dist, videos):
         "precision": "bf16",
         "num_listed_videos": 5,
         "num_unreadable": 2,
+        "num_damaged": 0,
         "list_hash": hash_videos(videos),
         "model": tiny_dist,
         "model_revision": None,
@@ -415,6 +416,7 @@ def test_report_holds_metrics_predictions_and_plots(tmp_path, spoiled, predictio
     # True classes in rows, predicted in columns.
     assert written.pop("confusion_matrix") == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
     assert written.pop("unreadable") == {paths[1]: "it is empty", paths[3]: "it is no video"}
+    assert written.pop("damaged") == {}
     assert written == json.loads(given)
     assert written["num_unreadable"] == 2 and written["protocol"] == {"num_clips": 3}
 

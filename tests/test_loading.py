@@ -17,10 +17,10 @@ from modeling_dist.data.loading import (
     TrainingClips,
     collate_clips,
     collate_views,
-    make_loader,
 )
 from modeling_dist.data.samplers import EvaluationBatchSampler, TrainingBatchSampler
 from modeling_dist.data.sources import load_videos
+from modeling_dist.data.workers import VideoLoader
 from modeling_dist.testing import moving_square, write_video
 
 
@@ -157,7 +157,7 @@ def test_clips_of_workers_equal_those_of_the_process_itself(spoiled, processor):
     def first_batches(num_workers, count=5):
         batches = TrainingBatchSampler(len(spoiled), 2, 3, seed=1)
         clips = TrainingClips(spoiled, processor, augmentation, seed=1)
-        loader = make_loader(clips, batches, collate_clips, num_workers)
+        loader = VideoLoader(clips, batches, collate_clips, num_workers)
         return list(itertools.islice(loader, count))
 
     expected, found = first_batches(0), first_batches(2)
@@ -375,7 +375,7 @@ def test_loader_gives_every_view_and_leaves_the_global_random_state_alone(spoile
     # The last of two processes with seven videos, so that its last batch is short.
     batches = EvaluationBatchSampler(len(spoiled), 2, num_processes=2, process_index=1)
     state = torch.get_rng_state()
-    loader = make_loader(EvaluationViews(spoiled, processor, 1, 1), batches, collate_views, num_workers)
+    loader = VideoLoader(EvaluationViews(spoiled, processor, 1, 1), batches, collate_views, num_workers)
     found = list(loader)
     assert torch.equal(torch.get_rng_state(), state)
     assert len(loader) == len(found) == 2
@@ -384,5 +384,5 @@ def test_loader_gives_every_view_and_leaves_the_global_random_state_alone(spoile
 
 def test_loader_passes_empty_batches_on(videos, processor):
     batches = EvaluationBatchSampler(1, 2, num_processes=3, process_index=2)
-    found = list(make_loader(EvaluationViews(videos, processor, 1, 1), batches, collate_views))
+    found = list(VideoLoader(EvaluationViews(videos, processor, 1, 1), batches, collate_views))
     assert found == [{"indices": [], "pixel_values_videos": None, "unreadable": {}, "damaged": {}}]

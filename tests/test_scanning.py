@@ -53,8 +53,8 @@ def test_scan_decodes_what_an_evaluation_takes_or_everything(video, tmp_path, mo
     taken = []
     decode = modeling_dist.data.scanning.decode_video
 
-    def record(source, choose_frames, decoder):
-        decoded = decode(source, choose_frames, decoder)
+    def record(*args, **options):
+        decoded = decode(*args, **options)
         taken.append(decoded.frame_indices)
         return decoded
 
@@ -64,10 +64,8 @@ def test_scan_decodes_what_an_evaluation_takes_or_everything(video, tmp_path, mo
     assert scan_videos(dataset, num_frames=4, progress=False) == []
     # Three clips take the thirds of four segments of ten frames.
     assert taken == [[3, 7, 10, 13, 17, 20, 23, 27, 30, 33, 37, 39]]
-    taken.clear()
-    monkeypatch.setattr(modeling_dist.data.scanning, "BYTES_PER_PIECE", 15 * 48 * 64 * 3)
     assert scan_videos(dataset, num_frames=4, full=True, progress=False) == []
-    assert taken == [[0], list(range(15)), list(range(15, 30)), list(range(30, 40))]
+    assert taken[1:] == [list(range(40))]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="workers are forked")
@@ -75,20 +73,23 @@ def test_scan_decodes_what_an_evaluation_takes_or_everything(video, tmp_path, mo
 def test_a_video_that_ends_the_worker_is_reported_and_the_rest_is_scanned(messy, monkeypatch, end):
     decode = modeling_dist.data.scanning.decode_video
 
-    def crash(source, *args):
+    def crash(source, *args, **options):
         if "text" in source or "short" in source:
             os.kill(os.getpid(), signal.SIGKILL) if end == "signal" else os._exit(1)
-        return decode(source, *args)
+        return decode(source, *args, **options)
 
     monkeypatch.setattr(modeling_dist.data.scanning, "decode_video", crash)
     problems = scan_videos(load_videos(messy), num_frames=8, num_workers=2, progress=False)
     assert [(problem.index, problem.problem) for problem in problems] == [(i, "unreadable") for i in (1, 2, 3, 5)]
-    assert ["ended the process" in problem.reason for problem in problems] == [True, False, False, True]
+    how = "SIGKILL" if end == "signal" else "exit code 1"
+    expected = f"The video {messy / 'a' / 'text.mp4'} cannot be decoded: the decoder ended its process ({how})."
+    assert problems[0].reason == expected
+    assert ["ended its process" in problem.reason for problem in problems] == [True, False, False, True]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_mistake_of_the_scan_itself_is_not_a_videos_fault(messy, monkeypatch, num_workers):
-    def fail(*args):
+    def fail(*args, **options):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(modeling_dist.data.scanning, "decode_video", fail)
@@ -120,7 +121,7 @@ def test_scan_reads_videos_that_have_only_bytes(tmp_path, video, short_video):
 def test_scan_writes_the_list_that_exclude_takes(messy, tmp_path):
     output = tmp_path / "new" / "problems.csv"
     settings = ScanSettings(dataset=messy, num_frames=8, num_workers=1, output=output)
-    assert scan(settings).describe() == "2 good, 3 unreadable, 1 too short"
+    assert scan(settings).describe() == "2 good, 3 unreadable, 0 damaged, 1 too short"
     assert [path.name for path in output.parent.iterdir()] == ["problems.csv"]
     with open(output, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
@@ -132,7 +133,7 @@ def test_scan_writes_the_list_that_exclude_takes(messy, tmp_path):
 def test_command_prints_what_was_found_and_where_it_is_written(messy, tmp_path, capsys):
     output = tmp_path / "problems.csv"
     main(["--dataset", str(messy), "--num_frames", "8", "--num_workers", "0", "--output", str(output)])
-    assert capsys.readouterr().out == f"2 good, 3 unreadable, 1 too short: {output}\n"
+    assert capsys.readouterr().out == f"2 good, 3 unreadable, 0 damaged, 1 too short: {output}\n"
 
 
 @pytest.mark.parametrize("missing", ["dataset", "num_frames", "output"])

@@ -330,7 +330,8 @@ def test_settings_of_version_0_1_0_are_read(tmp_path):
     path = Path(__file__).parent / "fixtures" / "saved_by_0_1_0" / "run" / "training_settings.json"
     settings = parse_settings(["--recipe", str(path), "--output_dir", "out"])
     saved = json.loads(path.read_text(encoding="utf-8"))
-    changed = {"recipe": str(path), "output_dir": "out", "resume_from_checkpoint": None}
+    changed = {"recipe": str(path), "output_dir": "out", "resume_from_checkpoint": None, "allow_local_paths": False}
+    changed |= dict.fromkeys(["damaged", "max_video_seconds", "max_frame_pixels", "max_download_bytes"])
     assert dataclasses.asdict(settings) == saved | changed
 
 

@@ -202,7 +202,7 @@ def redirect_in_a_circle(connection, stop):
         (say_nothing, "longer than 1 s"),
         (trickle, "longer than 1 s"),
         (trickle_the_header, "longer than 1 s"),
-        (never_end, "more than 1000000 bytes"),
+        (never_end, "more than 1,000,000 bytes"),
         (end_early, "without sending complete message body|incomplete"),
         (redirect_to_a_file, "redirects to file:///etc/passwd"),
         (redirect_in_a_circle, "redirects more than 10 times"),

@@ -15,7 +15,7 @@ COMMANDS = {
         "predict": "classify videos into a table",
     },
     "prepare data": {
-        "scan": "find unreadable and short videos before training",
+        "scan": "find unreadable, damaged and short videos before training",
         "motions": "generate videos that need temporal order to be understood",
     },
     "share": {

@@ -11,7 +11,8 @@ Into classes of your own, zero-shot, averaged with CLIP's own predictions for si
     modeling-dist predict --model org/dist-vitb16-k400 --videos folder/ --candidate_labels "feeding ducks" "scoring a goal"
 
 Results are written as they come, to a file whose name ends in .incomplete until all of them are there. A video that cannot
-be read gets a line with the reason; the others are classified all the same, and the exit status is then 1.
+be read gets a line with the reason; the others are classified all the same, and the exit status is then 1. A damaged video
+that can be decoded is classified, and the damage is in its line.
 """
 
 import sys
@@ -37,8 +38,7 @@ def main(arguments: list[str] | None = None):
 
     def show(record: dict):
         lines = [f"  {item['score']:7.2%}  {item['label']}" for item in record.get("predictions", [])]
-        if "error" in record:
-            lines.append(f"  {record['error']}")
+        lines += [f"  {record[name]}" for name in ("damage", "error") if name in record]
         tqdm.write("\n".join([record["video"], *lines]))
 
     logging.disable_progress_bar()

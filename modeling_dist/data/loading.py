@@ -11,18 +11,36 @@ from dataclasses import dataclass
 
 import torch
 from datasets import Dataset
-from torch.utils.data import DataLoader
 from transformers.video_utils import VideoMetadata
 
 from ..video_decoding_dist import VideoDecodingError
 from ..video_frames_dist import take_frames
 from ..video_processing_dist import DiSTVideoProcessor
-from .rows import video_source
+from .rows import video_name, video_source
 from .samplers import seed_from
+from .workers import VideoWatch
 
 
 @dataclass(eq=False)
-class TrainingClips(torch.utils.data.Dataset):
+class VideoDataset(torch.utils.data.Dataset):
+    """Videos that a [`VideoLoader`] decodes, which reads `watch` and calls `name_of`."""
+
+    videos: Dataset
+    processor: DiSTVideoProcessor
+
+    def __post_init__(self):
+        self.watch = VideoWatch()
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def name_of(self, index: int) -> str:
+        """Return the name of a video for messages."""
+        return video_name(self.videos[index]["video"], index)
+
+
+@dataclass(eq=False)
+class TrainingClips(VideoDataset):
     """
     Dataset of random clips: `clips[epoch, index]`. A video that cannot be read is replaced by another one, drawn at
     random, and reported; after `max_draws` unreadable videos in a row, the dataset is considered unreadable.
@@ -32,14 +50,9 @@ class TrainingClips(torch.utils.data.Dataset):
     evaluation.
     """
 
-    videos: Dataset
-    processor: DiSTVideoProcessor
     augmentation: Callable[[torch.ByteTensor, int], tuple[torch.FloatTensor, int]] | None = None
     seed: int = 0
     max_draws: int = 20
-
-    def __len__(self) -> int:
-        return len(self.videos)
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         """
@@ -52,9 +65,11 @@ class TrainingClips(torch.utils.data.Dataset):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_from(self.seed, epoch, index))
             for _ in range(self.max_draws):
-                row = self.videos[index]
                 try:
-                    clip = self._load(video_source(row["video"]), row["label"], damaged)
+                    with self.watch(index, self.processor.video_limits):
+                        row = self.videos[index]
+                        video = video_source(row["video"], self.processor.video_limits)
+                        pixel_values, label = self._load(video, row["label"], damaged)
                     break
                 except VideoDecodingError as error:
                     unreadable[index] = reason = str(error)
@@ -65,7 +80,6 @@ class TrainingClips(torch.utils.data.Dataset):
                     f"{self.max_draws} videos drawn in a row cannot be read, so the dataset is broken or cannot be reached. "
                     f"The last one: {reason}"
                 )
-        pixel_values, label = clip
         damaged = {index: damaged[0]} if damaged else {}
         return {"pixel_values_videos": pixel_values, "label": label, "unreadable": unreadable, "damaged": damaged}
 
@@ -112,21 +126,16 @@ def collate_clips(clips: list[dict]) -> dict:
 
 
 @dataclass(eq=False)
-class EvaluationViews(torch.utils.data.Dataset):
+class EvaluationViews(VideoDataset):
     """
     Dataset of all views of a video, `num_clips * num_crops` of them, by default as many as the processor makes:
     `views[index]`. `shuffle_frames` puts the frames of each view in random order: what a model then recognizes, it
     recognizes without temporal order.
     """
 
-    videos: Dataset
-    processor: DiSTVideoProcessor
     num_clips: int | None = None
     num_crops: int | None = None
     shuffle_frames: bool = False
-
-    def __len__(self) -> int:
-        return len(self.videos)
 
     def __getitem__(self, index: int) -> dict:
         """
@@ -134,11 +143,13 @@ class EvaluationViews(torch.utils.data.Dataset):
         the reason why the video cannot be read; and with the former, `damage` if there is any.
         """
         options = {"num_clips": self.num_clips, "num_crops": self.num_crops, "random_sampling": False}
-        damaged = []
+        damaged, limits = [], self.processor.video_limits
         if self.processor.damaged == "warn":
             options["damaged"] = damaged.append
         try:
-            inputs = self.processor(video_source(self.videos[index]["video"]), **options, return_tensors="pt")
+            with self.watch(index, limits):
+                video = video_source(self.videos[index]["video"], limits)
+                inputs = self.processor(video, **options, return_tensors="pt")
         except VideoDecodingError as error:
             return {"index": index, "error": str(error)}
         views = inputs["pixel_values_videos"][0]
@@ -161,22 +172,3 @@ def collate_views(videos: list[dict]) -> dict:
         "unreadable": {video["index"]: video["error"] for video in videos if "error" in video},
         "damaged": {video["index"]: video["damage"] for video in readable if "damage" in video},
     }
-
-
-def make_loader(
-    dataset: torch.utils.data.Dataset,
-    batch_sampler: torch.utils.data.Sampler,
-    collate: Callable[[list[dict]], dict],
-    num_workers: int = 0,
-) -> DataLoader:
-    """Return a `DataLoader` of one of these datasets."""
-    return DataLoader(
-        dataset,
-        batch_sampler=batch_sampler,
-        collate_fn=collate,
-        num_workers=num_workers,
-        pin_memory=torch.cuda.is_available(),
-        # Otherwise the workers' seeds would come from the global generator, and a run would depend on how often it was
-        # resumed.
-        generator=torch.Generator(),
-    )

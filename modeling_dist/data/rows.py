@@ -3,6 +3,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from datasets import Dataset, Video
 
 from ..files import atomic_file
 from ..video_decoding_dist import VideoDecodingError
+from ..video_files_dist import VideoLimits, copy_within_limits
 
 
 @dataclass
@@ -66,11 +68,11 @@ def make_path_dataset(paths: list[str]) -> Dataset:
 # ---- rows
 
 
-def video_source(video: dict | str) -> str | bytes:
+def video_source(video: dict | str, limits: VideoLimits | None = None) -> str | bytes:
     """
     Return a row's video, a path or a dictionary with `"path"` and `"bytes"`, in a form that [`DiSTVideoProcessor`]
     accepts: the bytes if there are any, otherwise the path or http(s) URL. A file at another kind of URL, such as
-    `zip://a.mp4::archive.zip` or `hf://datasets/…`, is read here.
+    `zip://a.mp4::archive.zip` or `hf://datasets/…`, is read here, within the limits of a download.
     """
     path, content = (video, None) if isinstance(video, str) else ((video or {}).get(key) for key in ("path", "bytes"))
     if content is not None:
@@ -79,9 +81,11 @@ def video_source(video: dict | str) -> str | bytes:
         raise VideoDecodingError("The video has neither a path nor bytes.")
     if not is_url(path) or path.startswith(("http://", "https://")):
         return path
+    content = io.BytesIO()
     try:
         with fsspec.open(path, "rb") as file:
-            return file.read()
+            copy_within_limits(iter(lambda: file.read(2**20), b""), content, limits or VideoLimits())
+        return content.getvalue()
     # The possible errors depend on the file system.
     except Exception as error:
         raise VideoDecodingError(f"The video {path} cannot be read: {error or repr(error)}") from error

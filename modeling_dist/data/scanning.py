@@ -1,45 +1,44 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""Find the videos of a dataset that cannot be read, or have fewer frames than the model takes, before training does.
+"""Find the videos of a dataset that cannot be read, are damaged or too short for the model, before training does.
 
 Every video is decoded. One that is broken enough to crash the process that decodes it is found, too.
 """
 
 import csv
 import os
-import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
 from datasets import Dataset
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from ..files import atomic_file
-from ..video_decoding_dist import VideoDecodingError, decode_video
+from ..video_decoding_dist import VideoDecodingError, VideoLimits, decode_video
 from ..video_processing_dist import segment_frame_indices
 from .rows import video_name, video_source
 from .settings import ScanSettings
 from .sources import load_videos
+from .workers import VideoLoader, VideoWatch
 
 
 # The paper evaluates three clips of a video; the last one extends to its last frame.
 EVALUATION_CLIPS = 3
-# Videos are decoded in pieces of at most this many bytes of pixels.
-BYTES_PER_PIECE = 2**28
 
 
 @dataclass
 class VideoProblem:
     """
-    What is wrong with a video, `"unreadable"` or `"too short"`, and why. A video that is too short, with fewer frames
-    than the model takes, can still be used: frames repeat.
+    What is wrong with a video, and why. One that is `"damaged"` can be decoded, though frames may be missing or wrong; of one
+    that is `"too short"`, with fewer frames than the model takes, frames repeat. Both can still be used.
     """
 
     index: int
     video: str
-    problem: Literal["unreadable", "too short"]
+    problem: Literal["unreadable", "damaged", "too short"]
     reason: str
 
 
@@ -52,46 +51,50 @@ class ScanReport:
 
     def describe(self) -> str:
         """Return the result in a line."""
-        num_unreadable = sum(problem.problem == "unreadable" for problem in self.problems)
-        num_problems = len(self.problems)
-        return f"{self.num_videos - num_problems} good, {num_unreadable} unreadable, {num_problems - num_unreadable} too short"
+        counts = Counter(problem.problem for problem in self.problems)
+        counted = (f"{counts[problem]} {problem}" for problem in ("unreadable", "damaged", "too short"))
+        return ", ".join([f"{self.num_videos - len(self.problems)} good", *counted])
 
 
-@dataclass
 class _Probe:
-    """Dataset for a `DataLoader` that decodes a video and returns its index and its problem, if any."""
+    """Dataset for a [`VideoLoader`] that decodes a video and returns its index and its problem, if any."""
 
-    dataset: Dataset
-    num_frames: int
-    full: bool
-    decoder: str
+    def __init__(self, dataset: Dataset, num_frames: int, full: bool, decoder: str, damaged: str, limits: VideoLimits):
+        self.dataset, self.num_frames, self.full = dataset, num_frames, full
+        self.decoder, self.damaged, self.limits = decoder, damaged, limits
+        self.watch = VideoWatch()
+
+    def name_of(self, index: int) -> str:
+        return video_name(self.dataset[index]["video"], index)
 
     def __getitem__(self, index: int) -> tuple[int, VideoProblem | None]:
-        video = self.dataset[index]["video"]
-        name = video_name(video, index)
+        damage: list[str] = []
         try:
-            source = video_source(video)
-            total_num_frames = self._decode_all(source) if self.full else self._decode_some(source)
+            with self.watch(index, self.limits):
+                decoded = decode_video(
+                    video_source(self.dataset[index]["video"], self.limits),
+                    self._choose_frames,
+                    self.decoder,
+                    consume=lambda start, frames: None,
+                    damaged=damage.append if self.damaged == "warn" else self.damaged,
+                    limits=self.limits,
+                )
         except VideoDecodingError as error:
-            return index, VideoProblem(index, name, "unreadable", " ".join(str(error).split()))
-        if total_num_frames < self.num_frames:
-            reason = f"{total_num_frames} frames, fewer than {self.num_frames}"
-            return index, VideoProblem(index, name, "too short", reason)
+            return index, self._problem(index, "unreadable", str(error))
+        if damage:
+            return index, self._problem(index, "damaged", damage[0])
+        if decoded.total_num_frames < self.num_frames:
+            reason = f"{decoded.total_num_frames} frames, fewer than {self.num_frames}"
+            return index, self._problem(index, "too short", reason)
         return index, None
 
-    def _decode_some(self, source: str | bytes) -> int:
-        def choose_frames(total_num_frames, fps):
-            return segment_frame_indices(total_num_frames, self.num_frames, EVALUATION_CLIPS).flatten().tolist()
+    def _choose_frames(self, total_num_frames: int, fps: float | None) -> list[int]:
+        if self.full:
+            return list(range(total_num_frames))
+        return segment_frame_indices(total_num_frames, self.num_frames, EVALUATION_CLIPS).flatten().tolist()
 
-        return decode_video(source, choose_frames, self.decoder).total_num_frames
-
-    def _decode_all(self, source: str | bytes) -> int:
-        first = decode_video(source, lambda total_num_frames, fps: [0], self.decoder)
-        step = max(1, BYTES_PER_PIECE // first.frames[0].numel())
-        for start in range(0, first.total_num_frames, step):
-            piece = range(start, min(start + step, first.total_num_frames))
-            decode_video(source, lambda total_num_frames, fps, piece=piece: list(piece), self.decoder)
-        return first.total_num_frames
+    def _problem(self, index: int, problem: str, reason: str) -> VideoProblem:
+        return VideoProblem(index, self.name_of(index), problem, " ".join(reason.split()))
 
 
 def scan_videos(
@@ -101,42 +104,24 @@ def scan_videos(
     full: bool = False,
     num_workers: int = 0,
     progress: bool = True,
-    decoder: str = "auto",
+    decoder: str | None = None,
+    damaged: str | None = None,
+    limits: dict[str, float] | None = None,
 ) -> list[VideoProblem]:
     """
     Decode every video of a dataset, and return the problems in the order of the dataset.
 
     The frames that an evaluation with three clips takes are decoded, or every frame with `full`. A video with fewer
     frames than the model's `num_frames` is too short. With at least one worker process, a video that crashes its
-    decoder is reported; with none, the crash ends this process.
+    decoder is reported; with none, the crash ends this process. `decoder`, `damaged` and `limits` are those of
+    [`DiSTVideoProcessor`]; with `damaged="error"`, damaged videos are listed as unreadable, with `"ignore"` not at all.
     """
     if num_frames < 1:
         raise ValueError(f"`num_frames` must be at least 1, got {num_frames}.")
-    probe = _Probe(dataset, num_frames, full, decoder)
-    found: dict[int, VideoProblem | None] = {}
-    with tqdm(total=len(dataset), disable=not progress, desc="Scanning", unit="video") as bar:
-
-        def run(indices: Sequence[int], num_workers: int) -> str | None:
-            """Add to `found`, in order, and return the reason if a worker died."""
-            try:
-                for index, problem in DataLoader(probe, batch_size=None, sampler=indices, num_workers=num_workers):
-                    found[index] = problem
-                    bar.update(len(found) - bar.n)
-            except RuntimeError as error:
-                # An exception in a worker is raised again here with its own type.
-                if "DataLoader worker (pid" not in str(error):
-                    raise
-                return re.sub(r" \(pid[^:]*?\d+\)", "", str(error).splitlines()[0])
-            return None
-
-        while len(found) < len(dataset) and run(range(len(found), len(dataset)), num_workers) is not None:
-            # The video that did it is among those that the workers had prefetched: decode each of these alone.
-            start = len(found)
-            for index in range(start, min(start + num_workers * 2, len(dataset))):
-                reason = run([index], 1)
-                if reason is not None:
-                    name = video_name(dataset[index]["video"], index)
-                    found[index] = VideoProblem(index, name, "unreadable", f"Decoding it ended the process: {reason}")
+    limits = VideoLimits(**(limits or {}))
+    probe = _Probe(dataset, num_frames, full, decoder or "auto", damaged or "warn", limits)
+    loader = VideoLoader(probe, [[index] for index in range(len(dataset))], itemgetter(0), num_workers)
+    found = dict(tqdm(loader, disable=not progress, desc="Scanning", unit="video"))
     return [problem for _, problem in sorted(found.items()) if problem is not None]
 
 
@@ -154,7 +139,7 @@ def scan(settings: ScanSettings, progress: bool = True) -> ScanReport:
     """Load a dataset, scan it as [`scan_videos`] does, and write the problems to `settings.output`."""
     settings.check()
     dataset = load_videos(settings, split=settings.split)
-    options = settings.select("num_frames", "full", "num_workers", "decoder")
+    options = settings.select("num_frames", "full", "num_workers", "decoder", "damaged", "limits")
     problems = scan_videos(dataset, **options, progress=progress)
     write_problems(settings.output, problems)
     return ScanReport(len(dataset), problems)

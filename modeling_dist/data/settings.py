@@ -1,7 +1,9 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
-"""The options of datasets, scans and generated videos. Nothing here imports torch or datasets."""
+"""The options of datasets, of reading videos, of scans and generated videos. Nothing here imports torch or datasets."""
 
+import copy
 from dataclasses import dataclass
+from typing import Any
 
 from ..command_line import Settings, option
 
@@ -13,6 +15,7 @@ OFFICIAL_SPLITS = ("ucf101", "hmdb51")
 # Names of a validation split, preferred ones first.
 VALIDATION_SPLITS = ("validation", "val", "valid", "test")
 DECODERS = ("auto", "pyav", "decord", "torchcodec")
+DAMAGED = ("error", "warn", "ignore")
 MOTIONS = (
     *("pan left", "pan right", "pan up", "pan down"),
     *("zoom in", "zoom out", "rotate clockwise", "rotate counterclockwise"),
@@ -38,16 +41,45 @@ class DatasetSettings(Settings):
     video_column: str | None = option(None, "name of the column with the videos, if it is an unusual one")
     label_column: str | None = option(None, "name of the column with the labels, if it is an unusual one")
     exclude: str | None = option(None, "CSV file with videos to leave out, as `modeling-dist scan` writes it")
+    allow_local_paths: bool = option(False, "let rows of a dataset on the Hub name files of this machine")
 
 
 @dataclass
-class ScanSettings(DatasetSettings):
+class ReadingSettings(Settings):
+    """How videos are read. What is `None` is left to the processor. Commands that decode videos inherit these options."""
+
+    decoder: str | None = option(
+        None, "library that decodes videos; the processor's by default", group="Reading videos", choices=DECODERS
+    )
+    damaged: str | None = option(None, "what to do about damaged videos; by default warn, and count", choices=DAMAGED)
+    max_video_seconds: float | None = option(None, "time for downloading or decoding one; by default 300", minimum=0.1)
+    max_frame_pixels: int | None = option(None, "width times height of a frame; by default 2**26", minimum=1)
+    max_download_bytes: int | None = option(None, "size of a download; by default 4 GiB", minimum=1)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The values of [`VideoLimits`] that are set."""
+        values = self.select("max_video_seconds", "max_frame_pixels", "max_download_bytes").values()
+        names = ("seconds", "frame_pixels", "download_bytes")
+        return {name: value for name, value in zip(names, values) if value is not None}
+
+    def configure(self, processor: Any) -> Any:
+        """Return a copy of a video processor that reads as these settings say. The processor to be saved stays as it is."""
+        reader = copy.copy(processor)
+        for name in ("decoder", "damaged"):
+            if getattr(self, name) is not None:
+                setattr(reader, name, getattr(self, name))
+        reader.limits = {**(processor.limits or {}), **self.limits} or None
+        return reader
+
+
+@dataclass
+class ScanSettings(ReadingSettings, DatasetSettings):
     """The options of [`~modeling_dist.data.scan`]."""
 
-    split: str | None = option(None, "split to scan; all of them by default")
-    num_frames: int | None = option(None, "frames that the model takes", group="Scan", required=True, minimum=1)
+    split: str | None = option(None, "split to scan; all of them by default", group="Scan")
+    num_frames: int | None = option(None, "frames that the model takes", required=True, minimum=1)
     full: bool = option(False, "decode every frame instead of those that an evaluation takes")
-    decoder: str = option("auto", "library that decodes videos", choices=DECODERS)
     num_workers: int = option(2, "number of processes that decode videos", minimum=0)
     output: str | None = option(None, "CSV file to write the problems to", required=True)
 

@@ -15,16 +15,18 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers.utils import logging
 
 from ..data.folders import find_videos
-from ..data.loading import EvaluationViews, collate_views, make_loader
+from ..data.loading import EvaluationViews, collate_views
 from ..data.rows import make_path_dataset
 from ..data.samplers import EvaluationBatchSampler
+from ..data.workers import VideoLoader
 from .prediction import load_model, predict_views
 from .settings import PredictionSettings
 
 
 logger = logging.get_logger(__name__)
 
-# Takes a video's record: {"video": …, "predictions": [{"label": …, "score": …}, …]} or {"video": …, "error": …}.
+# Takes a video's record: {"video": …, "predictions": [{"label": …, "score": …}, …]}, with "damage": … if there is any, or
+# {"video": …, "error": …}.
 Writer = Callable[[dict[str, Any]], Any]
 
 
@@ -40,12 +42,12 @@ def _write_csv(file: TextIO, top_k: int) -> Writer:
     """Write the header of a CSV table, and return the function that writes a row."""
     writer = csv.writer(file)
     ranks = range(1, top_k + 1)
-    writer.writerow(["video", *(f"{name}_{rank}" for rank in ranks for name in ("label", "score")), "error"])
+    writer.writerow(["video", *(f"{name}_{rank}" for rank in ranks for name in ("label", "score")), "error", "damage"])
 
     def write(record: dict[str, Any]):
         cells = [cell for item in record.get("predictions", []) for cell in (item["label"], f"{item['score']:.6f}")]
         cells += [""] * (2 * top_k - len(cells))
-        writer.writerow([record["video"], *cells, record.get("error", "")])
+        writer.writerow([record["video"], *cells, record.get("error", ""), record.get("damage", "")])
 
     return write
 
@@ -69,7 +71,8 @@ def predict_files(settings: PredictionSettings, show: Writer | None = None) -> t
     Classify video files, in their order, and return the numbers of classified and of unreadable videos.
 
     `show` is called with each video's record: a dictionary with `video`, and with either `predictions`, a list of
-    dictionaries with `label` and `score`, or the reason as `error` for a video that cannot be read.
+    dictionaries with `label` and `score`, and `damage` if the video is damaged, or the reason as `error` for a video that
+    cannot be read.
 
     Raises:
         ValueError: If settings are not allowed, there is no video, or the classes do not fit the model.
@@ -86,7 +89,7 @@ def predict_files(settings: PredictionSettings, show: Writer | None = None) -> t
 
     views = EvaluationViews(make_path_dataset(paths), processor, settings.num_clips, settings.num_crops)
     batches = EvaluationBatchSampler(len(paths), settings.batch_size)
-    loader = make_loader(views, batches, collate_views, settings.num_workers)
+    loader = VideoLoader(views, batches, collate_views, settings.num_workers)
     num_failed = 0
     with contextlib.ExitStack() as stack:
         writers = [] if show is None else [show]
@@ -104,10 +107,12 @@ def predict_files(settings: PredictionSettings, show: Writer | None = None) -> t
                     names = [model.config.id2label[label] for label in labels]
                     predictions = [{"label": name, "score": score} for name, score in zip(names, scores)]
                     records[index] = {"video": paths[index], "predictions": predictions}
+                    if index in batch["damaged"]:
+                        records[index]["damage"] = batch["damaged"][index]
             for _, record in sorted(records.items()):
                 for write in writers:
                     write(record)
-                if show is None and "error" in record:
-                    logger.warning(record["error"])
+                if show is None and ("error" in record or "damage" in record):
+                    logger.warning(record.get("error") or record["damage"])
             progress.update(len(records))
     return len(paths) - num_failed, num_failed

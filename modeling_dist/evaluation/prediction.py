@@ -11,8 +11,9 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from ..data.loading import EvaluationViews, collate_views, make_loader
+from ..data.loading import EvaluationViews, collate_views
 from ..data.samplers import EvaluationBatchSampler
+from ..data.workers import VideoLoader
 from ..modeling_dist import DiSTForVideoClassification
 from ..video_decoding_dist import VideoDecodingError
 from ..video_processing_dist import DiSTVideoProcessor
@@ -23,26 +24,28 @@ from .settings import EvaluationSettings, PredictionSettings
 class Predictions:
     """
     The predictions for the videos of a dataset: the indices of the videos in ascending order, without those that
-    cannot be read; their probabilities `(videos, classes)`, averaged over the views, in float32; and the reasons for
-    the unreadable ones.
+    cannot be read; their probabilities `(videos, classes)`, averaged over the views, in float32; the reasons for the
+    unreadable ones; and what is wrong with damaged ones that were classified all the same.
     """
 
     indices: list[int]
     probabilities: np.ndarray
     unreadable: dict[int, str] = field(default_factory=dict)
+    damaged: dict[int, str] = field(default_factory=dict)
 
 
 def load_model(
     settings: EvaluationSettings | PredictionSettings, **kwargs
 ) -> tuple[DiSTForVideoClassification, DiSTVideoProcessor]:
-    """Return the model and the processor that the settings name; `kwargs` go to the model's `from_pretrained`."""
+    """
+    Return the model and the processor that the settings name, which reads videos as they say; `kwargs` go to the model's
+    `from_pretrained`.
+    """
     model = DiSTForVideoClassification.from_pretrained(
         settings.model, revision=settings.revision, dtype=getattr(torch, settings.dtype), **kwargs
     )
     processor = DiSTVideoProcessor.from_pretrained(settings.model, revision=settings.revision)
-    if settings.decoder is not None:
-        processor.decoder = settings.decoder
-    return model, processor
+    return model, settings.configure(processor)
 
 
 def make_accelerator(cpu: bool, **kwargs) -> Accelerator:
@@ -85,7 +88,8 @@ def predict_videos(
     call this, and all of them get all results.
 
     `batch_size` videos are decoded together, `view_batch_size` views are in a forward pass (by default as many).
-    `skip_unreadable` leaves out videos that cannot be read, and returns the reasons, instead of raising an error.
+    `skip_unreadable` leaves out videos that cannot be read, and returns the reasons, instead of raising an error. Damaged
+    videos that can be decoded are classified, and counted, unless the processor has `damaged="error"` or `"ignore"`.
     `shuffle_frames` puts the frames of each view in random order. `progress` is the title of a progress bar.
     """
     # Without DDP's wrapper, whose forward would make the processes wait for each other.
@@ -97,17 +101,18 @@ def predict_videos(
     batches = EvaluationBatchSampler(len(videos), batch_size, accelerator.num_processes, accelerator.process_index)
     config = bare_model.config
     image_size = config.vision_config.image_size
-    results, unreadable = [], {}
+    results, unreadable, damaged = [], {}, {}
     hidden = progress is None or not accelerator.is_main_process
     network.eval()
     try:
-        for batch in tqdm(make_loader(views, batches, collate_views, num_workers), desc=progress, disable=hidden):
+        for batch in tqdm(VideoLoader(views, batches, collate_views, num_workers), desc=progress, disable=hidden):
             if batch["unreadable"] and not skip_unreadable:
                 raise VideoDecodingError(
                     f"{next(iter(batch['unreadable'].values()))} Set --skip_unreadable (`skip_unreadable=True`) to leave out "
                     "and count such videos."
                 )
             unreadable |= batch["unreadable"]
+            damaged |= batch["damaged"]
             pixel_values, num_videos = batch["pixel_values_videos"], len(batch["indices"])
             if is_sharded and num_videos < batch_size:
                 # All processes have to run a sharded model equally often; the padding's results are dropped below.
@@ -124,10 +129,10 @@ def predict_videos(
         network.train(was_training)
 
     results = gather_object(results)
-    unreadable = dict(gather_object(list(unreadable.items())))
+    unreadable, damaged = (dict(sorted(gather_object(list(found.items())))) for found in (unreadable, damaged))
     seen = [index for index, _ in results] + list(unreadable)
     if sorted(seen) != list(range(len(videos))):
         raise RuntimeError(f"{len(videos)} videos were to be classified once each, and {len(seen)} came back.")
     results.sort(key=lambda result: result[0])
     probabilities = np.stack([row for _, row in results]) if results else np.zeros((0, config.num_labels), np.float32)
-    return Predictions([index for index, _ in results], probabilities, dict(sorted(unreadable.items())))
+    return Predictions([index for index, _ in results], probabilities, unreadable, damaged)

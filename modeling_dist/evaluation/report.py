@@ -24,7 +24,7 @@ ACCURACIES = ("top1", "top5", "mean_class_accuracy")
 def compute_metrics(predictions: Predictions, videos: datasets.Dataset, class_names: list[str]) -> dict:
     """
     Compute the metrics of an evaluation: those of [`classification_metrics`], `loss`, which is the mean negative
-    logarithm of the true class's probability, and `num_unreadable`.
+    logarithm of the true class's probability, `num_unreadable` and `num_damaged`.
     """
     if not predictions.indices:
         reasons = list(predictions.unreadable.values())
@@ -35,6 +35,7 @@ def compute_metrics(predictions: Predictions, videos: datasets.Dataset, class_na
         **classification_metrics(predictions.probabilities, labels, class_names),
         "loss": float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean()),
         "num_unreadable": len(predictions.unreadable),
+        "num_damaged": len(predictions.damaged),
     }
 
 
@@ -52,10 +53,13 @@ def compute_split_metrics(
         part = Predictions(
             [predictions.indices[row] for row in rows],
             predictions.probabilities[rows],
-            {index: reason for index, reason in predictions.unreadable.items() if index in split},
+            *(
+                {index: reason for index, reason in found.items() if index in split}
+                for found in (predictions.unreadable, predictions.damaged)
+            ),
         )
         metrics = compute_metrics(part, videos, class_names)
-        parts.append({name: metrics[name] for name in ("num_videos", "num_unreadable", *ACCURACIES)})
+        parts.append({name: metrics[name] for name in ("num_videos", "num_unreadable", "num_damaged", *ACCURACIES)})
     summary = {}
     for name in ACCURACIES:
         values = [part[name] for part in parts]
@@ -70,6 +74,7 @@ def describe_protocol(
     num_crops: int,
     precision: str,
     num_unreadable: int,
+    num_damaged: int = 0,
     **more,
 ) -> dict:
     """Describe how metrics were measured, so that others can reproduce them: the views, the model, the videos."""
@@ -81,6 +86,7 @@ def describe_protocol(
         "precision": precision,
         "num_listed_videos": len(videos),
         "num_unreadable": num_unreadable,
+        "num_damaged": num_damaged,
         "list_hash": hash_videos(videos),
         "model": config.name_or_path or None,
         "model_revision": getattr(config, "_commit_hash", None),
@@ -162,8 +168,8 @@ def write_report(
     predictions_format: str = "parquet",
 ) -> list[Path]:
     """
-    Write an evaluation to a folder: `metrics.json`, to which the confusion matrix and the unreadable videos are added,
-    the prediction for every video, and the plots. Return the files.
+    Write an evaluation to a folder: `metrics.json`, to which the confusion matrix and the unreadable and damaged videos are
+    added, the prediction for every video, and the plots. Return the files.
     """
     from .plots import plot_confusion_matrix, plot_per_class_accuracy  # matplotlib is slow to import
 
@@ -172,11 +178,14 @@ def write_report(
     labels = np.asarray(videos["label"][:])[predictions.indices]
     names = [video_name(videos[index]["video"], index) for index in predictions.indices]
     matrix = confusion_matrix(predictions.probabilities.argmax(axis=1), labels, len(class_names))
-    reasons = predictions.unreadable.items()
-    unreadable = {video_name(videos[index]["video"], index): reason for index, reason in reasons}
+    unreadable, damaged = (
+        {video_name(videos[index]["video"], index): reason for index, reason in found.items()}
+        for found in (predictions.unreadable, predictions.damaged)
+    )
     metrics_file, predictions_file = folder / "metrics.json", folder / f"predictions.{predictions_format}"
     matrix_plot, accuracy_plot = folder / "confusion_matrix.png", folder / "per_class_accuracy.png"
-    write_metrics(metrics_file, {**metrics, "confusion_matrix": matrix.tolist(), "unreadable": unreadable})
+    more = {"confusion_matrix": matrix.tolist(), "unreadable": unreadable, "damaged": damaged}
+    write_metrics(metrics_file, {**metrics, **more})
     write_predictions(predictions_file, names, labels, predictions.probabilities, class_names)
     plot_confusion_matrix(matrix, class_names, matrix_plot)
     plot_per_class_accuracy(metrics["per_class_accuracy"], accuracy_plot, metrics["num_videos_per_class"])

@@ -42,8 +42,9 @@ class EvaluationResult:
             if "splits" in metrics:
                 lines[-1] += f" ± {metrics[f'{name}_std']:.2%} over the {len(metrics['splits'])} splits"
         lines.append(f"{'videos':20} {metrics['num_videos']:7,}")
-        if metrics["num_unreadable"]:
-            lines.append(f"{'unreadable':20} {metrics['num_unreadable']:7,}")
+        for name in ("unreadable", "damaged"):
+            if metrics[f"num_{name}"]:
+                lines.append(f"{name:20} {metrics[f'num_{name}']:7,}")
         names = ", ".join(file.name for file in self.files)
         return "\n".join([*lines, f"The report is in {self.output_dir}: {names}."])
 
@@ -126,6 +127,7 @@ def evaluate(settings: EvaluationSettings) -> EvaluationResult:
         settings.num_crops,
         {"bf16": "bfloat16", "fp16": "float16"}.get(mixed_precision, settings.dtype),
         metrics["num_unreadable"],
+        metrics["num_damaged"],
         dataset=settings.dataset_format if splits else settings.dataset,
         split=settings.split,
         shuffled_frames=settings.shuffle_frames,

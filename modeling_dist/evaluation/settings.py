@@ -4,8 +4,8 @@
 import os
 from dataclasses import dataclass
 
-from ..command_line import Settings, option
-from ..data.settings import DATASET_FORMATS, DECODERS, OFFICIAL_SPLITS, DatasetSettings
+from ..command_line import option
+from ..data.settings import DATASET_FORMATS, OFFICIAL_SPLITS, DatasetSettings, ReadingSettings
 
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -13,7 +13,7 @@ PREDICTIONS_FORMATS = ("parquet", "csv")
 
 
 @dataclass
-class EvaluationSettings(DatasetSettings):
+class EvaluationSettings(ReadingSettings, DatasetSettings):
     """
     The settings of [`~modeling_dist.evaluation.evaluate`], and so the options of `modeling-dist evaluate`. The defaults are
     the paper's protocol.
@@ -43,7 +43,6 @@ class EvaluationSettings(DatasetSettings):
     batch_size: int = option(8, "number of videos decoded together in a process", group="Speed and memory", minimum=1)
     view_batch_size: int | None = option(None, "number of views in a forward pass; batch_size by default", minimum=1)
     num_workers: int = option(4, "number of processes that decode videos, per evaluating process", minimum=0)
-    decoder: str | None = option(None, "library that decodes videos; the processor's by default", choices=DECODERS)
     dtype: str = option("float32", "data type of the model", choices=DTYPES)
     attn_implementation: str | None = option(None, "attention: sdpa, eager, flash_attention_2, …")
     torch_compile: bool = option(False, "compile the model with torch.compile")
@@ -66,7 +65,7 @@ class EvaluationSettings(DatasetSettings):
 
 
 @dataclass
-class PredictionSettings(Settings):
+class PredictionSettings(ReadingSettings):
     """The settings of [`~modeling_dist.evaluation.predict_files`], and so the options of `modeling-dist predict`."""
 
     videos: list[str] = option([], "files, URLs, or folders, searched at any depth", group="Data", required=True)
@@ -82,7 +81,6 @@ class PredictionSettings(Settings):
 
     batch_size: int = option(8, "number of videos that are decoded together", group="Speed and memory", minimum=1)
     num_workers: int = option(2, "number of processes that decode videos", minimum=0)
-    decoder: str | None = option(None, "library that decodes videos; the processor's by default", choices=DECODERS)
     device: str | None = option(None, "device of the model; cuda by default if there is one, otherwise cpu")
     dtype: str = option("float32", "data type of the model", choices=DTYPES)
 

@@ -217,6 +217,8 @@ def _describe_results(metrics: dict) -> dict | None:
         details.append(f"computed in {protocol['precision']}")
     if protocol.get("num_unreadable") is not None:
         details.append(f"unreadable videos: {protocol['num_unreadable']}")
+    if protocol.get("num_damaged"):
+        details.append(f"damaged videos: {protocol['num_damaged']}")
     if protocol.get("list_hash"):
         details.append(f"the list of videos has the checksum `{protocol['list_hash']}`")
     if protocol.get("model_revision"):

@@ -61,6 +61,7 @@ class TrainingState:
     history: list[dict] = field(default_factory=list)  # records and evaluations
     best: dict | None = None  # value, step and epoch of the best evaluation
     unreadable: dict[int, str] = field(default_factory=dict)  # reason, by the index of the training video
+    damaged: dict[int, str] = field(default_factory=dict)  # the same, for those that were trained on
 
 
 def list_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
@@ -97,8 +98,10 @@ def read_training_state(checkpoint: str | os.PathLike) -> tuple[TrainingState, d
             f"Update the package, or start a new run from the weights (--model {checkpoint})."
         )
     with _errors_of(checkpoint):
+        content.setdefault("damaged", {})  # which version 0.1.0 did not count
         state = TrainingState(**{setting.name: content[setting.name] for setting in dataclasses.fields(TrainingState)})
-        state.unreadable = {int(index): reason for index, reason in state.unreadable.items()}
+        for name in ("unreadable", "damaged"):  # JSON has only strings as keys
+            setattr(state, name, {int(index): reason for index, reason in getattr(state, name).items()})
         return state, content["run"]
 
 

@@ -28,10 +28,11 @@ from tqdm.auto import tqdm
 
 from ..configuration_dist import DiSTConfig
 from ..data.augmentation import BatchMixing, ClipAugmentation, parse_label_pairs
-from ..data.loading import TrainingClips, collate_clips, make_loader
+from ..data.loading import TrainingClips, collate_clips
 from ..data.rows import hash_videos, video_name, write_video_list
 from ..data.samplers import TrainingBatchSampler, seed_from
 from ..data.sources import load_train_and_validation
+from ..data.workers import VideoLoader
 from ..evaluation.plots import plot_training_curves
 from ..evaluation.prediction import make_accelerator, predict_videos
 from ..evaluation.report import compute_metrics, describe_protocol, write_metrics, write_report
@@ -113,7 +114,6 @@ def build_model(
     model.config.label2id = {name: label for label, name in enumerate(class_names)}
     model.config.problem_type = "single_label_classification"
     processor.frame_sampling, processor.frame_step = settings.frame_sampling, settings.frame_step
-    processor.decoder = settings.decoder
     return model, processor
 
 
@@ -220,6 +220,7 @@ class _Run:
         settings, precision = self.settings, self.accelerator.mixed_precision
         with self.accelerator.main_process_first():
             self.bare_model, self.processor = build_model(settings, self.class_names)
+        self.reading_processor = settings.configure(self.processor)
         if settings.push_to_hub:  # rather fail now than after hours of training
             if not self.bare_model.saves_backbone:
                 refuse_local_backbone(self.bare_model.config.backbone)
@@ -313,9 +314,10 @@ class _Run:
             settings.seed,
             start=self.state.step * self.accumulation_steps,
         )
-        clips = TrainingClips(self.train_videos, self.processor, self.augmentation, settings.seed)
-        self.loader = iter(make_loader(clips, batches, collate_clips, settings.num_workers))
+        clips = TrainingClips(self.train_videos, self.reading_processor, self.augmentation, settings.seed)
+        self.loader = iter(VideoLoader(clips, batches, collate_clips, settings.num_workers))
         self.new_unreadable: dict[int, str] = {}
+        self.new_damaged: dict[int, str] = {}
         bar = {"total": self.total_updates, "initial": self.state.step, "unit": "update", "mininterval": 1}
         self.progress = tqdm(**bar, disable=not accelerator.is_main_process)
         if accelerator.device.type == "cuda":
@@ -351,6 +353,7 @@ class _Run:
         batch = next(self.loader)
         self.recent_speed.waited += time.perf_counter() - asked
         self.new_unreadable |= batch["unreadable"]
+        self.new_damaged |= batch["damaged"]
         device = self.accelerator.device
         pixel_values = batch["pixel_values_videos"].to(device, non_blocking=True)
         labels = batch["labels"].to(device, non_blocking=True)
@@ -363,14 +366,20 @@ class _Run:
     # ---- records, checkpoints, evaluations
 
     def synchronize(self):
-        """Share losses and unreadable videos among the processes, and stop if the loss or a weight is not finite."""
+        """
+        Share losses and unreadable and damaged videos among the processes, and stop if the loss or a weight is not finite.
+        """
         state, accelerator = self.state, self.accelerator
         for index, reason in gather_object(list(self.new_unreadable.items())):
             if index not in state.unreadable:
                 state.unreadable[index] = reason
                 name = video_name(self.train_videos[index]["video"], index)
                 logger.warning(f"Training video {name} cannot be read and is replaced by others: {reason}")
-        self.new_unreadable = {}
+        for index, reason in gather_object(list(self.new_damaged.items())):
+            if index not in state.damaged:
+                state.damaged[index] = reason
+                logger.warning(reason)
+        self.new_unreadable, self.new_damaged = {}, {}
         loss_sum = torch.as_tensor(state.loss_sum, device=accelerator.device)
         state.loss_sum = accelerator.reduce(loss_sum, "mean").item()
         if not (math.isfinite(state.loss_sum) and all_finite(accelerator, self.model)):
@@ -388,6 +397,7 @@ class _Run:
             "loss": state.loss_sum / state.loss_count,
             "learning_rate": self.learning_rate,
             "num_unreadable": len(state.unreadable),
+            "num_damaged": len(state.damaged),
         }
         cost = {
             "clips_per_second": speed.clips_per_second,
@@ -427,7 +437,7 @@ class _Run:
         predictions = predict_videos(
             self.model,
             videos,
-            self.processor,
+            self.reading_processor,
             accelerator,
             num_clips=settings.num_clips,
             num_crops=settings.num_crops,
@@ -441,7 +451,7 @@ class _Run:
         figures = {f"eval_{name}": metrics[name] for name in ("top1", "top5", "mean_class_accuracy", "loss")}
         logger.info(f"Epoch {epoch:g}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         accelerator.log(figures, step=state.step)
-        figures["eval_num_unreadable"] = metrics["num_unreadable"]
+        figures |= {f"eval_{name}": metrics[name] for name in ("num_unreadable", "num_damaged")}
         state.history.append({"step": state.step, "epoch": epoch} | figures)
         metrics["protocol"] = describe_protocol(
             self.bare_model,
@@ -450,9 +460,11 @@ class _Run:
             settings.num_crops,
             {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[accelerator.mixed_precision],
             metrics["num_unreadable"],
+            metrics["num_damaged"],
             dataset=settings.validation or settings.dataset,
             epoch=epoch,
             num_unreadable_in_training=len(state.unreadable),
+            num_damaged_in_training=len(state.damaged),
         )
 
         value, best = metrics[settings.best_metric], state.best
@@ -491,6 +503,8 @@ class _Run:
             )
             if self.state.unreadable:
                 logger.warning(f"{len(self.state.unreadable)} unreadable training videos were replaced by others.")
+            if self.state.damaged:
+                logger.warning(f"{len(self.state.damaged)} of the videos that were trained on are damaged.")
             if settings.push_to_hub:
                 repo_id = settings.hub_model_id or output_dir.resolve().name
                 commit = publish(output_dir, repo_id, private=settings.hub_private or None)

@@ -22,7 +22,8 @@ OUTPUTS = (
 NEUTRAL_SETTINGS = (
     *("recipe", "output_dir", "overwrite_output_dir", "resume_from_checkpoint", "num_workers", "cpu", "dataset"),
     *("validation", "video_root", "report_to", "project_name", "logging_steps", "checkpointing_steps"),
-    *("checkpoints_total_limit", "push_to_hub", "hub_model_id", "hub_private", "view_batch_size"),
+    *("checkpoints_total_limit", "push_to_hub", "hub_model_id", "hub_private", "view_batch_size", "decoder"),
+    *("max_video_seconds", "max_frame_pixels", "max_download_bytes", "allow_local_paths"),
 )
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ..command_line import ArgumentParser, option, parse_options
-from ..data.settings import DECODERS, DatasetSettings
+from ..data.settings import DatasetSettings, ReadingSettings
 from ..files import read_json_object, write_json
 from ..paper import BACKBONES, RECIPES
 
@@ -16,7 +16,7 @@ NOT_IN_A_RECIPE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint
 
 
 @dataclass
-class TrainingSettings(DatasetSettings):
+class TrainingSettings(ReadingSettings, DatasetSettings):
     """
     Every setting of [`~modeling_dist.training.train`], and so the options of `modeling-dist train`. The defaults are the
     paper's for B/16 8+16f on Kinetics-400, except for the batch.
@@ -47,7 +47,6 @@ class TrainingSettings(DatasetSettings):
     initializer_range: float = option(0.02, "standard deviation of new weights; 0 for 1 / sqrt(fan-in)", minimum=0)
     frame_sampling: str = option("segment", "frames of the whole video, or close ones", choices=("segment", "dense"))
     frame_step: int = option(4, "distance of the frames in dense sampling, at 30 frames per second", minimum=1)
-    decoder: str = option("auto", "library that decodes videos", choices=DECODERS)
 
     augmentation: bool = option(True, "crop, flip and recolor clips at random, not centrally", group="Augmentation")
     crop_scale: list[float] = option([0.4, 1.0], "range of the crop's share of a frame's area")
