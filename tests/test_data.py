@@ -18,6 +18,7 @@ from modeling_dist.data.labels import read_class_names
 from modeling_dist.data.rows import hash_videos, video_name, video_source
 from modeling_dist.data.settings import ScanSettings
 from modeling_dist.data.sources import load_train_and_validation, load_videos
+from modeling_dist.video_files_dist import VideoLimits
 
 
 @pytest.fixture(autouse=True)
@@ -559,6 +560,57 @@ def test_hub_dataset_from_the_cache(video_dataset, tmp_path):
         load_train_and_validation("someone/clips", validation_split="validation")
 
 
+@pytest.fixture
+def hub_dataset(tmp_path, monkeypatch):
+    """Returns a function that makes `load_dataset` load rows with these paths as a dataset on the Hub."""
+
+    def make(paths, contents=None):
+        clips = [{"path": path, "bytes": content} for path, content in zip(paths, contents or [None] * len(paths))]
+        features = datasets.Features(
+            {"video": datasets.Video(decode=False), "label": datasets.ClassLabel(names=["x"])}
+        )
+        dataset = datasets.Dataset.from_dict({"video": clips, "label": [0] * len(clips)}, features=features)
+        loaded = datasets.DatasetDict({"train": dataset})
+        monkeypatch.setattr("modeling_dist.data.hub_datasets.load_dataset", lambda *args, **kwargs: loaded)
+
+    return make
+
+
+@pytest.mark.parametrize("path", [
+    "/home/me/a.mp4", "../../secret.mp4", "videos/../../secret.mp4", "file:///home/me/a.mp4", "FILE:///home/me/a.mp4",
+    "hf://datasets/someone/private/a.mp4", "hf://datasets/someone/clips2/a.mp4", "hf://datasets/someone/clips/../private/a.mp4",
+    "zip://a.mp4::/home/me/a.zip", "zip://a.mp4::file:///home/me/a.zip", "s3://bucket/a.mp4", "local:///home/me/a.mp4",
+    "filecache::https://host/a.mp4", "simplecache://a.mp4::https://host/a.mp4",
+])  # fmt: skip
+def test_rows_of_a_hub_dataset_name_no_file_of_this_machine(hub_dataset, path):
+    hub_dataset(["videos/a.mp4", path])
+    with pytest.raises(ValueError, match=re.escape(f'names the video "{path}"') + ".*--allow_local_paths"):
+        load_videos("someone/clips", split="train")
+    if not path.startswith(("/", "..")):
+        assert len(load_videos("someone/clips", split="train", allow_local_paths=True)) == 2
+    # Where the content is there, the path is no more than a name.
+    hub_dataset(["videos/a.mp4", path], [b"1", b"2"])
+    assert len(load_videos("someone/clips", split="train")) == 2
+
+
+def test_rows_of_a_hub_dataset_name_its_own_files_and_urls(hub_dataset, tmp_path, monkeypatch, video):
+    monkeypatch.setattr("modeling_dist.data.hub_datasets.HF_HUB_CACHE", str(tmp_path))
+    snapshot = tmp_path / "datasets--someone--clips" / "snapshots" / "1" / "a.mp4"
+    snapshot.parent.mkdir(parents=True)
+    shutil.copy(video, snapshot)
+    paths = [
+        str(snapshot), "https://host/a.mp4", "hf://datasets/someone/clips@main/a.mp4",
+        "zip://in/a.mp4::hf://datasets/someone/clips/a.zip", "videos/a.mp4",
+    ]  # fmt: skip
+    hub_dataset(paths)
+    found = [video_name(row["video"]) for row in load_videos("someone/clips", split="train")]
+    assert found == [*paths[:4], "hf://datasets/someone/clips/videos/a.mp4"]
+    revision = load_videos("someone/clips", split="train", dataset_revision="refs/pr/1")
+    assert video_name(revision[4]["video"]) == "hf://datasets/someone/clips@refs%2Fpr%2F1/videos/a.mp4"
+    rooted = load_videos("someone/clips", split="train", video_root=tmp_path)
+    assert video_name(rooted[4]["video"]) == str(tmp_path / "videos/a.mp4")
+
+
 def test_a_source_that_is_nowhere_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="someone/nothing is neither a local file or folder nor a dataset"):
         load_videos("someone/nothing")
@@ -655,6 +707,8 @@ def test_video_source_and_name(tmp_path, video):
     assert video_source({"path": f"zip://in/a.mp4::{tmp_path}/a.zip", "bytes": None}) == content
     with pytest.raises(VideoDecodingError, match="zip://b.mp4::.* cannot be read"):
         video_source(f"zip://b.mp4::{tmp_path}/a.zip")
+    with pytest.raises(VideoDecodingError, match="zip://in/a.mp4::.* more than 1,000 bytes"):
+        video_source(f"zip://in/a.mp4::{tmp_path}/a.zip", VideoLimits(download_bytes=1000))
     for nothing in ({"path": None, "bytes": None}, None):
         with pytest.raises(VideoDecodingError, match="neither a path nor bytes"):
             video_source(nothing)

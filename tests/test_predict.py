@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,21 @@ def test_unreadable_video_has_its_reason_in_the_table(settings, video, tmp_path,
     assert second.startswith(f"{video},") and second.endswith(",")
     assert [record["video"] for record in shown] == [str(bad), video]
     assert "cannot be" in shown[0]["error"] and len(shown[1]["predictions"]) == 2
+
+
+def test_damage_and_limits_are_as_the_options_say(settings, damaged_video, video, tmp_path, capsys):
+    table = dataclasses.replace(settings, videos=[damaged_video, video], top_k=1, output=str(tmp_path / "p.csv"))
+    assert predict_files(table) == (2, 0)
+    header, first, second = (tmp_path / "p.csv").read_text(encoding="utf-8").splitlines()
+    assert header == "video,label_1,score_1,error,damage"
+    assert re.match(rf"{damaged_video},\w+.*,0\.\d+,,.*cut off", first) and second.endswith(",,")
+    assert predict_files(dataclasses.replace(table, damaged="ignore")) == (2, 0)
+    assert "cut off" not in (tmp_path / "p.csv").read_text(encoding="utf-8")
+    assert predict_files(dataclasses.replace(table, damaged="error")) == (1, 1)
+    assert predict_files(dataclasses.replace(table, max_frame_pixels=48 * 64 - 1)) == (0, 2)
+    assert "exceeds the limit of 3,071 (`frame_pixels`)" in (tmp_path / "p.csv").read_text(encoding="utf-8")
+    command.main(["--model", settings.model, "--videos", damaged_video])
+    assert re.search(rf"{damaged_video}\n( +\d+\.\d+%  .*\n)+  .*cut off", capsys.readouterr().out)
 
 
 def test_interrupted_predictions_are_kept_under_another_name(settings, motion_videos, tmp_path):

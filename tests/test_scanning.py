@@ -87,6 +87,18 @@ def test_a_video_that_ends_the_worker_is_reported_and_the_rest_is_scanned(messy,
     assert ["ended its process" in problem.reason for problem in problems] == [True, False, False, True]
 
 
+def test_scan_lists_damaged_videos_with_the_reason_unless_told_otherwise(damaged_video, tmp_path):
+    (tmp_path / "list.txt").write_text(f"{damaged_video} 0")
+    dataset, options = load_videos(tmp_path / "list.txt"), {"num_frames": 8, "progress": False}
+    (problem,) = scan_videos(dataset, **options)
+    assert problem.problem == "damaged" and "it is cut off" in problem.reason
+    (problem,) = scan_videos(dataset, damaged="error", **options)
+    assert problem.problem == "unreadable" and "it is cut off" in problem.reason
+    assert scan_videos(dataset, damaged="ignore", **options) == []
+    (problem,) = scan_videos(dataset, limits={"num_frames": 20}, damaged="ignore", **options)
+    assert problem.problem == "unreadable" and "more than 20 frames" in problem.reason
+
+
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_mistake_of_the_scan_itself_is_not_a_videos_fault(messy, monkeypatch, num_workers):
     def fail(*args, **options):

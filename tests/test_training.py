@@ -143,6 +143,31 @@ def test_checkpoint_may_be_given_by_a_relative_path(run, trained_dist, tmp_path,
     assert checkpoints_of(copy) == ["checkpoint-12", "checkpoint-16"]
 
 
+def test_damaged_videos_are_trained_on_named_once_and_counted(run, tiny_training, damaged_video, tmp_path, log):
+    videos = shutil.copytree(tiny_training.dataset, tmp_path / "videos")
+    for split in ("train", "validation"):
+        shutil.copy(damaged_video, videos / split / PANS[0] / "cut.mkv")
+    state = run(tmp_path / "run", dataset=str(videos)).state
+    path = str(videos / "train" / PANS[0] / "cut.mkv")
+    (damage,) = state.damaged.values()
+    assert path in damage and "cut off" in damage and not any(path in text for text in state.unreadable.values())
+    assert sum(record.getMessage().endswith(damage) for record in log.records) == 1
+    assert state.history[-1]["eval_num_damaged"] == 1 and state.history[-2]["num_damaged"] == 1
+    metrics = read_json(tmp_path / "run" / "evaluation" / "metrics.json")
+    (name,) = metrics["damaged"]
+    assert name == str(videos / "validation" / PANS[0] / "cut.mkv") and metrics["num_damaged"] == 1
+    assert metrics["protocol"]["num_damaged_in_training"] == metrics["protocol"]["num_damaged"] == 1
+
+    state = run(tmp_path / "run", dataset=str(videos), resume_from_checkpoint="latest", num_epochs=4).state
+    assert len(state.damaged) == 1
+
+    state = run(tmp_path / "strict", dataset=str(videos), damaged="error", skip_unreadable=True).state
+    assert not state.damaged and any(path in reason for reason in state.unreadable.values())
+    assert state.history[-1]["eval_num_unreadable"] == 1
+    # It is not what others want who use the model.
+    assert DiSTVideoProcessor.from_pretrained(tmp_path / "strict").damaged == "warn"
+
+
 def test_checkpoint_of_version_0_1_0_is_resumed(tmp_path, monkeypatch):
     """It has random states, which a frozen backbone makes superfluous, and no number of its format."""
     saved = FIXTURES / "saved_by_0_1_0"
@@ -154,8 +179,9 @@ def test_checkpoint_of_version_0_1_0_is_resumed(tmp_path, monkeypatch):
     state = train(parse_settings([*resume, *where])).state
 
     expected = read_json(saved / "run" / "training_history.json")
-    assert [record.keys() for record in state.history] == [record.keys() for record in expected]
-    for record, known in zip(state.history, expected):
+    for record, known in zip(state.history, expected, strict=True):
+        # Version 0.1.0 did not count damaged videos.
+        assert record.pop("num_damaged", 0) == record.pop("eval_num_damaged", 0) == 0
         assert record == pytest.approx(known, rel=1e-3)
     assert checkpoints_of(folder) == ["checkpoint-2", "checkpoint-4"]
 

@@ -4,8 +4,11 @@
 import functools
 import os
 import re
+from urllib.parse import quote
 
-from datasets import ClassLabel, Dataset, DatasetDict, Video, load_dataset, load_from_disk
+from datasets import ClassLabel, Dataset, DatasetDict, Video, config, load_dataset, load_from_disk
+from huggingface_hub.constants import HF_HUB_CACHE
+from huggingface_hub.file_download import repo_folder_name
 
 from .lists import LABEL_COLUMNS, choose_columns
 from .rows import (
@@ -14,11 +17,16 @@ from .rows import (
     check_some_exist,
     has_bytes,
     make_path_dataset,
+    paths_to_open,
     resolve_path,
     video_paths,
 )
 from .settings import DatasetSettings
 from .text import quote_some
+
+
+# Protocols of fsspec that read a file out of another one.
+ARCHIVES = ("zip", "tar", "gzip", "bz2", "xz", "zstd", "lz4", "7z")
 
 
 def open_dataset(
@@ -45,6 +53,39 @@ def open_dataset(
 def _is_video_feature(feature) -> bool:
     """Whether a column is a `Video`, or has its content without its type: `{"path": …, "bytes": …}`."""
     return isinstance(feature, Video) or (isinstance(feature, dict) and set(feature) == {"path", "bytes"})
+
+
+def _hub_url(settings: DatasetSettings) -> str:
+    revision = f"@{quote(settings.dataset_revision, safe='')}" if settings.dataset_revision else ""
+    return f"hf://datasets/{settings.dataset}{revision}"
+
+
+def _check_path(path: str, origin: str, settings: DatasetSettings, relative_is_allowed: bool):
+    """
+    Make sure that a row of a dataset on the Hub names a file of that dataset, or an http(s) URL, and none of this machine's
+    files or other repositories, which whoever wrote the dataset would have this process read.
+    """
+    *archives, place = path.split("::")
+    protocol, is_absolute, rest = place.partition("://")
+    if is_absolute:
+        own = f"datasets/{settings.dataset}"
+        is_own = protocol == "hf" and (rest + "/").startswith((f"{own}/", f"{own}@"))
+        is_allowed = protocol in ("http", "https") or is_own
+    elif os.path.isabs(place):
+        # Where the datasets library keeps what it has downloaded of the dataset.
+        cached = os.path.join(HF_HUB_CACHE, repo_folder_name(repo_id=settings.dataset, repo_type="dataset"))
+        folders = [os.path.realpath(folder) for folder in (cached, config.DOWNLOADED_DATASETS_PATH)]
+        is_allowed = any(os.path.realpath(place).startswith(folder + os.sep) for folder in folders)
+    else:
+        is_allowed = relative_is_allowed
+    is_inside = ".." not in re.split(r"[/\\]", rest if is_absolute else place)
+    in_archives = all(archive.partition("://")[0] in ARCHIVES for archive in archives)
+    if not (is_allowed and is_inside and in_archives):
+        raise ValueError(
+            f'A row of {origin} names the video "{path}". Rows of a dataset on the Hub may name its own files, by relative '
+            "paths or hf:// URLs, and http(s) URLs. If you trust the dataset, allow other paths with `allow_local_paths` "
+            "(--allow_local_paths)."
+        )
 
 
 def load_rows(dataset: Dataset, origin: str, settings: DatasetSettings) -> LabeledVideos:
@@ -87,14 +128,17 @@ def load_rows(dataset: Dataset, origin: str, settings: DatasetSettings) -> Label
         )
     # Before a row is read, because decoding in `datasets` needs torchcodec.
     videos = videos.cast_column("video", Video(decode=False))
+    root = None if settings.video_root is None else absolute_root(settings.video_root)
+    if not os.path.exists(settings.dataset):  # but on the Hub
+        root = root or _hub_url(settings)
+        for path in paths_to_open(videos) if not settings.allow_local_paths else ():
+            _check_path(path, origin, settings, relative_is_allowed=not has_bytes(videos))
     paths = video_paths(videos)
-    root = settings.video_root
     if not has_bytes(videos) and all(paths):
         how = "These are the paths in the dataset itself."
         if root is not None:
-            root = absolute_root(root)
             paths = [resolve_path(path, root) for path in paths]
-            how = f"Relative paths are resolved against {root}, `video_root`."
+            how = f"Relative paths are resolved against {root}" + ", `video_root`." * (settings.video_root is not None)
             videos = make_path_dataset(paths)
         check_some_exist(paths, origin, how)
     return LabeledVideos(videos, labels, origin, class_names if settings.class_names is None else None, root=root)

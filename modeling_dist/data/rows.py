@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 
 import fsspec
+import pyarrow.compute
 from datasets import Dataset, Video
 
 from ..files import atomic_file
@@ -39,7 +40,9 @@ def resolve_path(path: str, root: str) -> str:
     """Return the path or URL that `path` stands for if relative paths start from `root`."""
     if is_url(path):
         return path
-    return f"{root.rstrip('/')}/{path}" if is_url(root) else os.path.normpath(os.path.join(root, path))
+    if is_url(root) and not os.path.isabs(path):
+        return f"{root.rstrip('/')}/{path}"
+    return os.path.normpath(os.path.join(root, path))
 
 
 def absolute_root(video_root: str | os.PathLike) -> str:
@@ -100,6 +103,13 @@ def video_name(video: dict | str, index: int | None = None) -> str:
 def video_paths(dataset: Dataset) -> list[str | None]:
     """Return the paths of all videos, without reading their bytes."""
     return dataset.with_format(None).flatten().select_columns("video.path")["video.path"][:]
+
+
+def paths_to_open(dataset: Dataset) -> list[str]:
+    """Return the paths of the videos whose bytes the dataset does not hold."""
+    columns = dataset.with_format(None).flatten().data
+    paths, contents = columns.column("video.path"), columns.column("video.bytes")
+    return paths.filter(pyarrow.compute.is_null(contents)).drop_null().to_pylist()
 
 
 def has_bytes(dataset: Dataset) -> bool:

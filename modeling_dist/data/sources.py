@@ -199,6 +199,9 @@ def load_videos(
         class_names (`list[str]`, `str` or `os.PathLike`, *optional*):
             Class names in the order of their indices, in any form that [`read_class_names`] accepts. Defaults to the
             dataset's own, or the labels in alphabetical order; integer labels are named by their digits.
+        allow_local_paths (`bool`, defaults to `False`):
+            Whether rows of a dataset on the Hub may name any file or URL that this process can read, and not only files of
+            that dataset and http(s) URLs.
         video_column, label_column (`str`, *optional*):
             Columns of a CSV or JSON file or a dataset, if they do not have usual names.
         exclude (`str` or `os.PathLike`, *optional*):

@@ -504,7 +504,7 @@ class _Run:
             if self.state.unreadable:
                 logger.warning(f"{len(self.state.unreadable)} unreadable training videos were replaced by others.")
             if self.state.damaged:
-                logger.warning(f"{len(self.state.damaged)} of the videos that were trained on are damaged.")
+                logger.warning(f"{len(self.state.damaged)} damaged training videos were used as they are.")
             if settings.push_to_hub:
                 repo_id = settings.hub_model_id or output_dir.resolve().name
                 commit = publish(output_dir, repo_id, private=settings.hub_private or None)
