@@ -37,7 +37,8 @@ FORMATS = {
     "mp4": ("mp4", "libx264", {"g": "12", "bf": "2"}, {"movflags": "faststart"}),
     "fragmented mp4": ("mp4", "libx264", {"g": "12", "bf": "2"}, {"movflags": "frag_keyframe+empty_moov"}),
     "mkv": ("mkv", "libx264", {"g": "12", "bf": "2"}, {}),
-    "webm": ("webm", "libvpx", {"g": "12", "deadline": "realtime", "cpu-used": "8"}, {}),
+    "webm": ("webm", "libvpx-vp9", {"g": "12", "deadline": "realtime", "cpu-used": "8"}, {}),
+    "webm (VP8)": ("webm", "libvpx", {"g": "12", "deadline": "realtime", "cpu-used": "8"}, {}),
     "avi": ("avi", "mpeg4", {"g": "12"}, {}),
     "ts": ("ts", "libx264", {"g": "12", "bf": "2"}, {}),
 }

@@ -5,11 +5,12 @@ A frame is what FFmpeg shows: of the stream that it chooses, turned and mirrored
 one. Two things stay as they are stored, as in the training of published weights: pixels that are not square, and the two
 fields of interlaced frames. Frames are counted in presentation order.
 
-PyAV numbers the frames for all decoders, and alone notices damage. The others step aside for it where they would give other
-frames than FFmpeg.
+PyAV numbers the frames for all decoders, and alone notices damage within them. The others step aside for it where they would
+give other frames than FFmpeg, or where damage is to be an error.
 """
 
 import bisect
+import contextlib
 import functools
 import gc
 import importlib
@@ -25,7 +26,7 @@ import torch
 from transformers.utils import logging
 
 from .video_files_dist import Deadline, Video, VideoDecodingError, VideoFile, VideoLimits, open_video_file
-from .video_structure_dist import StructureError, check_structure
+from .video_structure_dist import LARGE_FILE, StructureError, check_structure
 
 
 logger = logging.get_logger(__name__)
@@ -114,7 +115,10 @@ class FrameReader:
         self.reformatter = importlib.import_module("av.video.reformatter").VideoReformatter()
         self.garbage = 0  # pixels of frames that wait for the garbage collector
         self._open()
+        self.stream_matrix = None
         try:
+            if self.codec is not self.stream.codec_context:
+                self._look_at_stream()
             self.num_video_streams = len(self.container.streams.video)
             self.size = self.stream.width, self.stream.height
             self.fps = float(self.stream.average_rate) if self.stream.average_rate else None
@@ -132,8 +136,6 @@ class FrameReader:
         )
         # One thread: Python may free a decoder in a process that was forked meanwhile, where its threads do not exist.
         codec_options = {"max_pixels": str(self.limits.frame_pixels), "threads": "1"}
-        if self.is_strict:
-            codec_options["err_detect"] = "explode"
         try:
             self.container = av.open(
                 self.file.open(),
@@ -156,11 +158,29 @@ class FrameReader:
             size = f"{self.stream.width} x {self.stream.height}"
             reason = f"a frame of {size} pixels exceeds the limit of {self.limits.frame_pixels:,} (`frame_pixels`)"
         else:
-            self.stream.codec_context.options = codec_options
-            self.stream.codec_context.thread_count = 1
+            self.codec = self.stream.codec_context
+            # FFmpeg's own decoder of VP9 takes whatever follows a wrong bit for a picture; libvpx checks that a frame ends
+            # where its data ends. It knows frames of 8 bits alone, which are those of these profiles.
+            if self.is_strict and self.codec.name == "vp9" and self.codec.profile in ("Profile 0", "Profile 1"):
+                with contextlib.suppress(ValueError):  # of an FFmpeg without it
+                    self.codec = av.CodecContext.create("libvpx-vp9", "r")
+            # The decoder of H.264 marks frames that it had to mend, and would take the end of a reference for damage where a
+            # sound video was cut without encoding it again. Others do not mark all.
+            if self.is_strict and self.codec.name != "h264":
+                codec_options["err_detect"] = "explode"
+            self.codec.options = codec_options
+            self.codec.thread_count = 1
             return
         self.container.close()
         raise ValueError(reason)
+
+    def _look_at_stream(self):
+        """Find the display matrix of the container, which reaches the frames of the stream's own decoder alone."""
+        with contextlib.suppress(Exception):
+            own = self.stream.codec_context
+            for frame in [*own.decode(next(self._demux())), *own.decode(None)]:
+                self.stream_matrix = self.stream_matrix or _display_matrix(frame)
+        self._reopen()
 
     def relax(self):
         """Decode damaged frames as FFmpeg conceals their damage."""
@@ -194,18 +214,36 @@ class FrameReader:
             if shown and None not in times and len(set(times)) == len(times):
                 if self.is_strict and self.stream.frames > len(self.packets):
                     raise DamageError(f"it declares {self.stream.frames:,} frames and holds {len(self.packets):,}")
-                self.times = sorted(shown)
-                return len(shown)
+                self.times = sorted(set(shown) - self._find_leading(shown))
+                return len(self.times)
             self._reopen()
         num_frames = 0
+        # FFmpeg marks what follows a jump of a counter, also where a recording was appended to another one.
+        has_checked_counters = self.container.format.name == "mpegts" and self.file.size <= LARGE_FILE
         for packet in self._demux():
-            if packet.is_corrupt and self.is_strict:
+            if packet.is_corrupt and self.is_strict and not has_checked_counters:
                 raise DamageError(f"it is damaged near frame {num_frames:,}")
             num_frames += len(self._decode(packet))
             self._check_count(num_frames)
         num_frames += len(self._decode(None))
         self._check_count(num_frames)
         return num_frames
+
+    def _find_leading(self, times: list[int]) -> set[int]:
+        """
+        Return the times of frames that are shown before the first keyframe and need others from before it, which are gone
+        where a video was cut without encoding it again. Decoders leave them out.
+        """
+        first = self.packets[0].time
+        leading = {time for time in times if time < first}
+        if leading and self.packets[0].is_keyframe:
+            self._reopen()
+            for packet in self._demux():
+                decoded = {frame.pts for frame in self._decode(packet)}
+                leading -= decoded
+                if any(time >= first for time in decoded):
+                    return leading
+        return set()
 
     def _check_count(self, num_frames: int):
         if num_frames > self.limits.num_frames:
@@ -214,17 +252,17 @@ class FrameReader:
     def _decode(self, packet) -> list:
         """Decode a packet; `None` drains the decoder. The frames may be those of earlier packets."""
         try:
-            return self.stream.codec_context.decode(packet)
+            frames = self.codec.decode(packet)
+            if self.is_strict and any(frame.is_corrupt for frame in frames):
+                raise ValueError("parts of a frame are missing, and made up by the decoder")
+            return frames
         except EOFError:
             return []
         except Exception as error:
             if not self.is_strict:
                 return []
-            where = (
-                f" at {float(packet.pts * packet.time_base):.2f} s"
-                if packet is not None and packet.pts is not None
-                else ""
-            )
+            is_timed = packet is not None and packet.pts is not None
+            where = f" at {float(packet.pts * packet.time_base):.2f} s" if is_timed else ""
             raise DamageError(f"it is damaged{where}: {_first_line(error)}") from error
 
     def read(self, indices: list[int]) -> Iterator[np.ndarray]:
@@ -235,7 +273,7 @@ class FrameReader:
             DamageError: If a frame is damaged, and the reader is strict.
             ValueError: If a frame cannot be decoded.
         """
-        self.matrix, self.has_looked, self.shape = None, False, None
+        self.matrix, self.has_looked, self.shape = self.stream_matrix, False, None
         if self.times is None:
             frames = self._count_frames(indices)
         else:
@@ -298,7 +336,7 @@ class FrameReader:
             self._reopen()
         else:
             self.container.seek(first, stream=self.stream)
-            self.stream.codec_context.flush_buffers()
+            self.codec.flush_buffers()
         places = {self.packets[place].time: place for place in range(run.start, run.end + 1)}
         layers = [packet.layer for packet in self.packets if packet.layer is not None]
         pending, wanted, last_layer = list(run.times), set(run.times), max(layers, default=0)
@@ -518,7 +556,7 @@ def decode_video(
             with repetitions.
         decoder (`str`, defaults to `"auto"`):
             `"pyav"`, which is also `"auto"`, or `"decord"` or `"torchcodec"`, which step aside for PyAV where they would give
-            other frames than FFmpeg shows.
+            other frames than FFmpeg shows, and with `damaged="error"`, because PyAV alone notices damage within frames.
         consume (`Callable[[int, torch.ByteTensor], None]`, *optional*):
             Takes the frames in their place, some at a time, so that large ones are not in memory together: called with the
             position of the first one among the requested frames, and with frames `(frames, 3, height, width)`. Where
@@ -616,6 +654,8 @@ def _decode_file(
         except Exception as error:
             raise _ChoiceError from error
         try:
+            if decoder != "pyav" and (damaged == "error" or damage is not None):
+                raise StepAsideError("it would not notice damage")
             read = DECODERS[decoder][1](reader)
         except StepAsideError:
             decoder, read = "pyav", reader.read

@@ -103,7 +103,7 @@ class DiSTVideoProcessorKwargs(VideosKwargs, total=False):
         Whether to draw the frames of each segment, or the dense window, at random, as in training.
     decoder (`str`, defaults to `"auto"`):
         `"pyav"`, which is also `"auto"`, `"decord"` or `"torchcodec"`. The latter two step aside for PyAV where they would
-        give other frames than FFmpeg shows.
+        give other frames than FFmpeg shows, and with `damaged="error"`, because PyAV alone notices damage within frames.
     damaged (`str`, defaults to `"warn"`):
         What to do about a damaged file whose frames can be decoded, though maybe not all or not rightly: `"error"`, `"warn"`
         or `"ignore"`. A function is called with the warning.

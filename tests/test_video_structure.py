@@ -2,6 +2,7 @@
 """Damage is said: what is cut off, inserted or overwritten, in every container, and nothing of a sound file."""
 
 import functools
+import io
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from modeling_dist import VideoDecodingError, video_decoding_dist
 from modeling_dist.testing import moving_square
-from modeling_dist.video_decoding_dist import decode_video
+from modeling_dist.video_decoding_dist import available_decoders, decode_video
 from modeling_dist.video_files_dist import VideoFile
 from modeling_dist.video_structure_dist import StructureError, check_structure
 
@@ -152,3 +153,128 @@ def test_damage_is_an_error_a_warning_or_nothing(whole, write, monkeypatch):
 def test_damage_must_be_treated_in_a_known_way():
     with pytest.raises(ValueError, match="`damaged` must be one of error, warn, ignore, got 'repair'"):
         decode_all("clip.mp4", damaged="repair")
+
+
+# ---- transport streams
+
+
+def packets_of(content: bytes) -> list[bytearray]:
+    return [bytearray(content[place : place + 188]) for place in range(0, len(content), 188)]
+
+
+def lose_a_packet(packets: list[bytearray]):
+    place = next(place for place in range(len(packets) // 2, len(packets)) if packets[place][3] & 15 not in (0, 15))
+    del packets[place]
+
+
+def mark_an_error(packets: list[bytearray]):
+    packets[len(packets) // 2][1] |= 0x80
+
+
+def overwrite_a_start(packets: list[bytearray]):
+    # Of a packet that begins a frame, in the stream that has most packets.
+    stream = max(packets, key=lambda packet: sum(other[1:3] == packet[1:3] for other in packets))[2]
+    starts = [packet for packet in packets if packet[2] == stream and packet[1] & 0x40]
+    packet = starts[len(starts) // 2]
+    payload = 4 + (packet[4] + 1 if packet[3] & 0x20 else 0)
+    assert packet[payload : payload + 3] == b"\0\0\1"
+    packet[payload + 2] = 9
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lose_a_packet, "packets are missing before packet"), (mark_an_error, "marked as damaged in transmission"),
+    (overwrite_a_start, "should begin a frame, and does not"),
+])  # fmt: skip
+def test_packets_of_a_transport_stream_are_checked(whole, write, change, message):
+    packets = packets_of(whole("ts"))
+    change(packets)
+    with pytest.raises(VideoDecodingError, match=message):
+        decode_all(write("ts", b"".join(packets)), damaged="error")
+
+
+def test_recordings_that_were_appended_to_each_other_are_sound(whole, write):
+    decoded = decode_all(write("ts", whole("ts") * 2), damaged="error")
+    assert decoded.total_num_frames == 2 * len(FRAMES)
+
+
+# ---- within frames
+
+
+@pytest.mark.parametrize("name", ["webm", "mp4", "mov"])
+def test_a_wrong_bit_in_a_frame_is_said(whole, write, name):
+    content = bytearray(whole(name))
+    with av.open(write(name, bytes(content))) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][24]  # a keyframe
+        start, size = packet.pos, packet.size
+    found = content.find(bytes(packet), start)  # in Matroska, the position is that of the block
+    for place in range(found + size // 3, found + size - 8, size // 8):
+        content[place] ^= 0x10
+    for decoder in available_decoders():
+        with pytest.raises(VideoDecodingError, match="is damaged|cannot be decoded"):
+            decode_all(write(name, bytes(content)), decoder=decoder, damaged="error")
+        assert decode_all(write(name, bytes(content)), decoder=decoder, damaged="ignore").damage is None
+
+
+def test_decoders_that_notice_no_damage_step_aside_where_it_matters(whole, write):
+    if "decord" not in available_decoders():
+        pytest.skip("decord is not installed")
+    path = write("mp4", whole("mp4"))
+    assert decode_all(path, decoder="decord").decoder == "decord"
+    assert decode_all(path, decoder="decord", damaged="error").decoder == "pyav"
+    content = whole("webm")
+    cut = write("webm", content[: len(content) * 3 // 4])
+    assert decode_all(cut, decoder="decord").decoder == "pyav"
+
+
+# ---- cut without encoding again
+
+OPEN_GROUPS = {
+    "h264": ("libx264", {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0:open-gop=1"}),
+    "hevc": ("libx265", {"x265-params": "log-level=none:pools=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:open-gop=1"}),
+    "mpeg2": ("mpeg2video", {"g": "12", "bf": "2"}),
+}  # fmt: skip
+
+
+def cut_at_keyframe(path: Path, source: bytes, which: int) -> int:
+    """Copy a video from one of its keyframes on, as `ffmpeg -ss … -c copy` does, and return the number of packets."""
+    with av.open(io.BytesIO(source)) as container, av.open(str(path), "w") as output:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        first = [place for place, packet in enumerate(packets) if packet.is_keyframe][which]
+        copy = output.add_stream_from_template(stream)
+        start = min(packet.dts for packet in packets[first:])
+        for packet in packets[first:]:
+            packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, copy
+            output.mux(packet)
+    return len(packets) - first
+
+
+# In a transport stream, FFmpeg writes the parameters of H.264 before no other keyframe than the first of a closed group.
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [(codec, suffix) for codec in OPEN_GROUPS for suffix in ("mkv", "mp4", "mov", "ts") if codec + suffix != "h264ts"],
+)
+def test_a_video_that_was_cut_without_encoding_again_is_sound(codec, suffix, tmp_path):
+    """What is shown before its first keyframe cannot be decoded, and is not counted."""
+    encoder, options = OPEN_GROUPS[codec]
+    if encoder not in av.codecs_available:
+        pytest.skip(f"this PyAV is built without {encoder}")
+    whole = io.BytesIO()
+    with av.open(whole, "w", format="mp4") as container:
+        stream = container.add_stream(encoder, rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = *FRAMES.shape[1:3], "yuv420p"
+        for frame in FRAMES:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    expected = decode_all(whole.getvalue()).frames
+
+    path = tmp_path / f"cut.{suffix}"
+    num_packets = cut_at_keyframe(path, whole.getvalue(), 1)
+    for decoder in available_decoders():
+        decoded = decode_all(path, decoder=decoder, damaged="error")
+        count = decoded.total_num_frames
+        assert num_packets - 3 <= count <= num_packets
+        np.testing.assert_array_equal(decoded.frames, expected[-count:])
+        for index in (0, 5, count - 1):
+            one = decode_video(path, lambda total, fps, index=index: [index], decoder, damaged="error")
+            np.testing.assert_array_equal(one.frames[0], expected[index - count])
