@@ -5,6 +5,7 @@ Files are decoded. A folder of pictures, a list of images, an array, a tensor an
 torchvision are sequences of frames already: of other types, ranges and orders of dimensions.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -112,6 +113,26 @@ class FrameSequence:
         for index in indices:
             yield self._channels_first(self._get(index))
 
+    def pieces(
+        self, indices: Sequence[int], convert: Callable[[torch.Tensor], torch.Tensor]
+    ) -> Iterator[torch.Tensor]:
+        """Yield frames, each converted, as (frames, channels, height, width), some at a time."""
+        piece: list[torch.Tensor] = []
+        first = None
+        for count, frame in enumerate(self.read(indices), 1):
+            frame = convert(frame)
+            first = frame if first is None else first
+            if frame.shape != first.shape or frame.dtype != first.dtype:
+                described = [f"{tuple(one.shape)} of {_type_name(one.dtype)}" for one in (first, frame)]
+                raise ValueError(
+                    "The frames of a video must have the same shape and type, got (channels, height, width) = "
+                    f"{' and '.join(described)}."
+                )
+            piece.append(frame)
+            if count == len(indices) or len(piece) * frame.numel() >= BYTES_PER_PIECE:
+                yield torch.stack(piece)
+                piece.clear()
+
     def _channels_first(self, frame) -> torch.Tensor:
         frame = _to_tensor(frame)
         if frame.ndim == 2:
@@ -124,14 +145,24 @@ class FrameSequence:
 
 
 def _to_tensor(frame) -> torch.Tensor:
-    if isinstance(frame, torch.Tensor):
-        return frame
+    """Return a frame, or several, as a tensor of a type for which torch has all operations, or uint16."""
     if is_pil_image(frame):
         frame = _image_to_array(frame)
     elif hasattr(frame, "asnumpy"):  # of decord
         frame = frame.asnumpy()
-    # Copies only what torch does not accept: negative strides, such as in `frame[..., ::-1]`, and read-only memory.
-    return torch.from_numpy(np.require(frame, requirements=["C", "W"]))
+    if not isinstance(frame, torch.Tensor):
+        frame = np.asarray(frame)
+        if frame.dtype.kind not in "biuf":
+            raise ValueError(f"Frames must hold numbers, got an array of the type {frame.dtype}.")
+        is_long = frame.dtype.itemsize > (2 if frame.dtype.kind in "iu" else 8)
+        wide = np.int64 if frame.dtype.kind in "iu" else np.float64
+        frame = frame.astype(wide if is_long else frame.dtype.newbyteorder("="), copy=False)
+        # Copies only what torch does not accept: negative strides, such as in `frame[..., ::-1]`, and read-only memory.
+        is_accepted = frame.flags.writeable and min(frame.strides, default=0) >= 0
+        return torch.from_numpy(frame if is_accepted else frame.copy())
+    if frame.is_complex():
+        raise ValueError(f"Frames must hold numbers, got a tensor of the type {_type_name(frame.dtype)}.")
+    return frame.long() if frame.dtype in (torch.uint32, torch.uint64) else frame
 
 
 def _image_to_array(image) -> np.ndarray:
@@ -145,13 +176,25 @@ def _image_to_array(image) -> np.ndarray:
     return np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
 
 
-def _open_array(video: np.ndarray | torch.Tensor, input_data_format) -> FrameSequence:
-    order = order_of(video.shape, input_data_format)
-    along = order.index("T")
-    inner = "channels_last" if order[-1] == "C" else "channels_first"
-    name = f"A video of shape {tuple(video.shape)}"
-    get = (lambda index: video[:, index]) if along else (lambda index: video[index])
-    return FrameSequence(video.shape[along], get, inner, name)
+class _Array(FrameSequence):
+    """An array or a tensor with four dimensions, several of whose frames are taken at once."""
+
+    def __init__(self, video: np.ndarray | torch.Tensor, input_data_format):
+        order = order_of(video.shape, input_data_format)
+        # (frames, channels, height, width), as a view.
+        axes = tuple(map(order.index, "TCHW"))
+        self.video = video.permute(axes) if isinstance(video, torch.Tensor) else video.transpose(axes)
+        name = f"A video of shape {tuple(video.shape)}"
+        super().__init__(len(self.video), self.video.__getitem__, "channels_first", name)
+        if 0 in self.video.shape:
+            raise ValueError(f"{name} has no pixels.")
+
+    def pieces(
+        self, indices: Sequence[int], convert: Callable[[torch.Tensor], torch.Tensor]
+    ) -> Iterator[torch.Tensor]:
+        size = max(1, BYTES_PER_PIECE // max(1, math.prod(self.video.shape[1:])))
+        for start in range(0, len(indices), size):
+            yield convert(_to_tensor(self.video[indices[start : start + size]]))
 
 
 def _open_list(frames: Sequence, input_data_format) -> FrameSequence:
@@ -321,12 +364,13 @@ def _type_name(dtype: torch.dtype) -> str:
 
 
 def to_rgb(frame: torch.Tensor, white: float) -> torch.Tensor:
-    """Return a frame `(channels, height, width)` with three channels. What is transparent becomes white."""
-    if frame.shape[0] == 3:
+    """Return frames `(…, channels, height, width)` with three channels. What is transparent becomes white."""
+    num_channels = frame.shape[-3]
+    if num_channels == 3:
         return frame
-    if frame.shape[0] == 1:
-        return frame.expand(3, -1, -1)
-    colors, alpha = frame[:3], frame[3:]
+    if num_channels == 1:
+        return frame.expand(*frame.shape[:-3], 3, -1, -1)
+    colors, alpha = frame.split((3, 1), dim=-3)
     if not (alpha < white).any():
         return colors
     alpha = alpha.float() / white
@@ -378,7 +422,7 @@ def take_frames(
     limits = limits or VideoLimits()
     opener = _reader_opener(video)
     if isinstance(video, (np.ndarray, torch.Tensor)):
-        frames = _open_array(video, input_data_format)
+        frames = _Array(video, input_data_format)
     elif isinstance(video, (list, tuple)):
         frames = _open_list(video, input_data_format)
     elif opener is not None:
@@ -397,24 +441,18 @@ def take_frames(
         (damaged if callable(damaged) else logger.warning)(message)
     indices = sorted(set(choose_frames(frames.num_frames, frames.fps)))
     white = _white(frames, indices) if check_range else None
-    start, piece, first = 0, [], None
-    for frame in frames.read(indices):
+
+    def convert(frame: torch.Tensor) -> torch.Tensor:
+        nonlocal white
         white = white or _largest_value(frame)
         if frame.dtype == torch.uint16:  # for which torch has few operations
             frame = frame.to(torch.int32)
-        if convert_rgb:
-            frame = to_rgb(frame, white)
-        first = frame if first is None else first
-        if frame.shape != first.shape or frame.dtype != first.dtype:
-            described = [f"{tuple(one.shape)} of {_type_name(one.dtype)}" for one in (first, frame)]
-            raise ValueError(
-                "The frames of a video must have the same shape and type, got (channels, height, width) = "
-                f"{' and '.join(described)}."
-            )
-        piece.append(frame)
-        if start + len(piece) == len(indices) or len(piece) * frame.numel() >= BYTES_PER_PIECE:
-            consume(start, torch.stack(piece), white)
-            start, piece = start + len(piece), []
+        return to_rgb(frame, white) if convert_rgb else frame
+
+    start = 0
+    for piece in frames.pieces(indices, convert):
+        consume(start, piece, white)
+        start += len(piece)
     if start < len(indices):
         raise VideoDecodingError(f"{frames.name} has fewer frames than it says: {start} of {len(indices)}.")
     return DecodedVideo(None, indices, frames.num_frames, frames.fps, frames.backend, frames.damage)
