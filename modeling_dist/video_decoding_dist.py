@@ -146,7 +146,9 @@ class FrameReader:
             )
         except Exception as error:
             content = self.file.describe_content()
-            raise ValueError(f"it is {content}" if content else str(error)) from error
+            is_other = isinstance(error, av.error.ArgumentError)  # than those that are allowed
+            reason = "it has none of the formats of videos" if is_other else str(error)
+            raise ValueError(f"it is {content}" if content else reason) from error
         # The cover picture of a recording is not its video.
         pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.still_image
         streams = [stream for stream in self.container.streams.video if not stream.disposition & pictures]
@@ -212,8 +214,6 @@ class FrameReader:
             times = [packet.time for packet in self.packets]
             shown = [packet.time for packet in self.packets if packet.is_shown]
             if shown and None not in times and len(set(times)) == len(times):
-                if self.is_strict and self.stream.frames > len(self.packets):
-                    raise DamageError(f"it declares {self.stream.frames:,} frames and holds {len(self.packets):,}")
                 self.times = sorted(set(shown) - self._find_leading(shown))
                 return len(self.times)
             self._reopen()
@@ -458,12 +458,14 @@ def _open_with_pyav(reader: FrameReader) -> ReadFrames:
     return reader.read
 
 
-def _check_plain(reader: FrameReader):
+def _check_plain(reader: FrameReader, num_frames: int, get_frame: Callable[[int], np.ndarray]):
     """
     Check that a decoder that seeks by itself finds the right frames. decord takes a keyframe's position in the file for its
-    position in time, and both decord and torchcodec rely on decoding to start at it; they choose other streams, and know
-    less of display matrices.
+    position in time, and loses the first frame of fragments; both decord and torchcodec rely on decoding to start at a
+    keyframe, choose other streams, and know less of display matrices.
     """
+    if num_frames != reader.num_frames:
+        raise StepAsideError(f"it finds {num_frames} of {reader.num_frames} frames")
     if reader.times is None or reader.num_frames < len(reader.packets):
         raise StepAsideError("its frames can only be counted")
     keyframes = [(place, packet) for place, packet in enumerate(reader.packets) if packet.is_keyframe]
@@ -471,40 +473,45 @@ def _check_plain(reader: FrameReader):
         raise StepAsideError("its groups of pictures are open")
     if reader.num_video_streams > 1:
         raise StepAsideError("it has several video streams")
-    next(reader.read([0]))
+    if reader.stream.frames == 0 and "mp4" in reader.container.format.name:
+        raise StepAsideError("its frames are in fragments")
+    first, other = next(reader.read([0])), get_frame(0)
     if reader.matrix not in (None, (1.0, 0.0, 0.0, 1.0)):
         raise StepAsideError("it is turned or mirrored")
+    if first.shape != other.shape or np.abs(first.astype(np.int16) - other).mean() > 4:
+        raise StepAsideError("its first frame is another one")
+
+
+def _read_singly(reader: FrameReader, get_frame: Callable[[int], np.ndarray]) -> ReadFrames:
+    def read(indices: list[int]) -> Iterator[np.ndarray]:
+        for index in indices:
+            reader.deadline.check()
+            yield get_frame(index)
+
+    return read
 
 
 def _open_with_decord(reader: FrameReader) -> ReadFrames:
-    _check_plain(reader)
     # By default, decord replaces frames that it cannot decode by others. The tolerance makes the first one an error.
     decoder = importlib.import_module("decord").VideoReader(reader.file.open(), fault_tol=1e-9)
-    if len(decoder) != reader.num_frames:
-        raise StepAsideError(f"it finds {len(decoder)} of {reader.num_frames} frames")
 
-    def read(indices: list[int]) -> Iterator[np.ndarray]:
-        for index in indices:
-            reader.deadline.check()
-            frame = decoder[index]
-            # The type depends on the bridge that the process has set.
-            yield frame.asnumpy() if hasattr(frame, "asnumpy") else np.asarray(frame)
+    def get_frame(index: int) -> np.ndarray:
+        frame = decoder[index]
+        # The type depends on the bridge that the process has set.
+        return frame.asnumpy() if hasattr(frame, "asnumpy") else np.asarray(frame)
 
-    return read
+    _check_plain(reader, len(decoder), get_frame)
+    return _read_singly(reader, get_frame)
 
 
 def _open_with_torchcodec(reader: FrameReader) -> ReadFrames:
-    _check_plain(reader)
     decoder = importlib.import_module("torchcodec.decoders").VideoDecoder(reader.file.open(), dimension_order="NHWC")
-    if len(decoder) != reader.num_frames:
-        raise StepAsideError(f"it finds {len(decoder)} of {reader.num_frames} frames")
 
-    def read(indices: list[int]) -> Iterator[np.ndarray]:
-        for index in indices:
-            reader.deadline.check()
-            yield decoder.get_frame_at(index).data.numpy()
+    def get_frame(index: int) -> np.ndarray:
+        return decoder.get_frame_at(index).data.numpy()
 
-    return read
+    _check_plain(reader, len(decoder), get_frame)
+    return _read_singly(reader, get_frame)
 
 
 # The first one is what "auto" means: it gives the right frames of any file, and is at least as fast as the others. Each with the
@@ -606,7 +613,7 @@ def decode_video(
         except Exception as error:
             _release_frames(error)
             raise VideoDecodingError(
-                f"The video {file.name} cannot be decoded; it may be corrupted or truncated. {decoder}: {_first_line(error)}"
+                f"The video {file.name} cannot be decoded; it may be corrupted or truncated: {_first_line(error)}"
             ) from error
     if decoded.damage is not None:
         warn = damaged if callable(damaged) else logger.warning
@@ -653,12 +660,17 @@ def _decode_file(
             indices = sorted(set(choose_frames(reader.num_frames, reader.fps)))
         except Exception as error:
             raise _ChoiceError from error
-        try:
-            if decoder != "pyav" and (damaged == "error" or damage is not None):
-                raise StepAsideError("it would not notice damage")
-            read = DECODERS[decoder][1](reader)
-        except StepAsideError:
-            decoder, read = "pyav", reader.read
+        read = reader.read
+        if decoder != "pyav":
+            try:
+                if damaged == "error" or damage is not None:
+                    raise StepAsideError("it would not notice damage")
+                read = DECODERS[decoder][1](reader)
+            except TimeoutError:
+                raise
+            except Exception as error:  # of what it cannot open either
+                logger.debug(f"{decoder} steps aside for the video {file.name}: {error}")
+                decoder = "pyav"
         if not indices:
             raise ValueError("no frame was requested")
         kept: list[torch.Tensor] = []
@@ -666,13 +678,24 @@ def _decode_file(
         def keep(start: int, frames: torch.Tensor):
             kept[:] = [frames]
 
-        try:
+        def hand_on(read: ReadFrames):
             _hand_on(read(indices), len(indices), consume or keep, consume is None)
+
+        try:
+            try:
+                hand_on(read)
+            except (DamageError, TimeoutError, _ChoiceError):
+                raise
+            except Exception:
+                if decoder == "pyav":
+                    raise
+                decoder = "pyav"
+                hand_on(reader.read)
         except DamageError as error:
             note(error)
             reader.relax()
             decoder = "pyav"
-            _hand_on(reader.read(indices), len(indices), consume or keep, consume is None)
+            hand_on(reader.read)
         return DecodedVideo(kept[0] if kept else None, indices, reader.num_frames, reader.fps, decoder, damage)
     finally:
         reader.container.close()

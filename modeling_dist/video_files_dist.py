@@ -32,6 +32,11 @@ _SIGNATURES = {
     b"<html": "a web page",
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
+    b"ID3": "an MP3 file, which is sound",
+    b"fLaC": "a FLAC file, which is sound",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
     b"version https://git-lfs": "a Git LFS pointer, not the file that it stands for",
 }
 
