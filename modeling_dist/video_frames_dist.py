@@ -154,9 +154,8 @@ def _to_tensor(frame) -> torch.Tensor:
         frame = np.asarray(frame)
         if frame.dtype.kind not in "biuf":
             raise ValueError(f"Frames must hold numbers, got an array of the type {frame.dtype}.")
-        is_long = frame.dtype.itemsize > (2 if frame.dtype.kind in "iu" else 8)
-        wide = np.int64 if frame.dtype.kind in "iu" else np.float64
-        frame = frame.astype(wide if is_long else frame.dtype.newbyteorder("="), copy=False)
+        common = {"u4": np.int64, "u8": np.int64, "f12": np.float64, "f16": np.float64}.get(frame.dtype.str[1:])
+        frame = frame.astype(common or frame.dtype.newbyteorder("="), copy=False)
         # Copies only what torch does not accept: negative strides, such as in `frame[..., ::-1]`, and read-only memory.
         is_accepted = frame.flags.writeable and min(frame.strides, default=0) >= 0
         return torch.from_numpy(frame if is_accepted else frame.copy())
