@@ -14,6 +14,7 @@ refused, right, or wrong without a word. `memory` measures the peak of a process
 import argparse
 import collections
 import functools
+import itertools
 import json
 import os
 import subprocess
@@ -151,32 +152,31 @@ def measure_damage(arguments: argparse.Namespace) -> list[dict]:
 
 
 def print_damage(rows: list[dict]):
-    for chosen in ("all frames", "8 frames"):
-        for damaged in ("ignore", "error"):
-            print(f'\n{chosen}, damaged="{damaged}": refused + right + wrong = files; wrong of those that decode')
-            totals = collections.Counter()
-            for name in FORMATS:
-                cells = []
-                for kind in KINDS:
-                    counter = collections.Counter()
-                    for row in rows:
-                        if (row["format"], row["kind"], row["damaged"], row["chosen"]) == (
-                            name,
-                            kind,
-                            damaged,
-                            chosen,
-                        ):
-                            counter.update({outcome: row.get(outcome, 0) for outcome in OUTCOMES})
-                    totals.update(counter)
-                    wrong = counter.total() - counter["refused"] - counter["right"]
-                    cells.append(f"{kind} {counter['refused']:4}+{counter['right']:3}+{wrong:3}")
-                print(f"{name:15}", "  ".join(cells))
-            decoded = totals.total() - totals["refused"]
-            wrong = decoded - totals["right"]
-            kinds = ", ".join(f"{outcome} {totals[outcome]}" for outcome in OUTCOMES[2:])
+    decoders = sorted({row["decoder"] for row in rows})
+    for decoder, damaged, chosen in itertools.product(decoders, ("ignore", "error"), ("all frames", "8 frames")):
+        print(f'\n{decoder}, damaged="{damaged}", {chosen}: refused + right + wrong = files')
+        names = {"decoder": decoder, "damaged": damaged, "chosen": chosen}
+        for name in FORMATS:
+            cells = []
+            for kind in KINDS:
+                count = count_outcomes(rows, format=name, kind=kind, **names)
+                wrong = count.total() - count["refused"] - count["right"]
+                cells.append(f"{kind} {count['refused']:3}+{count['right']:3}+{wrong:3}")
+            print(f"{name:15}", "  ".join(cells))
+        for title, formats in (("all", FORMATS), ("all but VP8", [name for name in FORMATS if "VP8" not in name])):
+            count = sum((count_outcomes(rows, format=name, **names) for name in formats), collections.Counter())
+            decoded = count.total() - count["refused"]
+            wrong = decoded - count["right"]
+            kinds = ", ".join(f"{outcome} {count[outcome]}" for outcome in OUTCOMES[2:])
             print(
-                f"{'all':15} {totals['refused']} refused, {decoded} decode, {wrong} of them wrong ({wrong / max(decoded, 1):.1%}): {kinds}"
+                f"{title:15} {count['refused']} refused, {decoded} decode, {wrong} of these wrong ({wrong / decoded:.1%}): {kinds}"
             )
+
+
+def count_outcomes(rows: list[dict], **keys: str) -> collections.Counter:
+    """Add up the rows that have these values."""
+    chosen = [row for row in rows if all(row[key] == value for key, value in keys.items())]
+    return collections.Counter({outcome: sum(row.get(outcome, 0) for row in chosen) for outcome in OUTCOMES})
 
 
 # ---- memory and speed, in processes of their own

@@ -188,6 +188,10 @@ class DiSTVideoProcessor(BaseVideoProcessor):
 
     def __init__(self, **kwargs: Unpack[DiSTVideoProcessorKwargs]):
         super().__init__(**kwargs)
+        if callable(self.damaged):
+            raise ValueError(
+                "`damaged` can be a function in a call, but not of a processor, because it could not be saved."
+            )
         _check_options({name: getattr(self, name, None) for name in self.valid_kwargs.__annotations__})
 
     @property

@@ -520,6 +520,8 @@ def test_the_processor_says_damage_as_it_is_told(processor, damaged_video, monke
         processor(damaged_video, damaged="error")
     with pytest.raises(ValueError, match="`damaged` must be one of error, warn, ignore, got 'repair'"):
         processor(damaged_video, damaged="repair")
+    with pytest.raises(ValueError, match="a function in a call, but not of a processor"):
+        DiSTVideoProcessor(damaged=said.append)
 
 
 @pytest.mark.parametrize(("limits", "message"), [
