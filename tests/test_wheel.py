@@ -74,7 +74,7 @@ def test_environment_is_that_of_the_wheel(run, installed):
 def test_from_videos_to_a_published_model(run, empty_folder, tiny_clip):
     # What `modeling-dist motions` calls; the command is tested in test_motion_dataset.py.
     make_motion_dataset(empty_folder / "videos", num_train=8, num_validation=4, size=32, num_frames=8, num_workers=1)
-    assert "12 good, 0 unreadable, 0 too short" in run(
+    assert "12 good, 0 unreadable, 0 damaged, 0 too short" in run(
         "scan", "--dataset", "videos", "--num-frames", "8", "--output", "problems.csv"
     )
     assert "Done: my-dist holds the model" in run(
