@@ -9,6 +9,7 @@ import contextlib
 import re
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -29,6 +30,8 @@ SEGMENT_PARTS = {TRACKS, CLUSTER, 0x114D9B74, 0x1549A966, 0x1C53BB6B, 0x1941A469
 # Timestamp, BlockGroup, Position, PrevSize, EncryptedBlock, SilentTracks, Void, CRC-32
 CLUSTER_PARTS = {SIMPLE_BLOCK, 0xE7, 0xA0, 0xA7, 0xAB, 0xAF, 0x5854, 0xEC, 0xBF}
 TS_LENGTHS, TS_PADDING = (188, 192, 204), 0x1FFF
+# Transport streams are read in pieces of about this many bytes.
+TS_PIECE = 2**24
 
 TRACK_ENTRY, TRACK_NUMBER, CRC = 0xAE, 0xD7, 0xBF
 
@@ -213,42 +216,53 @@ def _check_mpeg_ts(file: BinaryIO, begin: int, end: int, size: int):
     head = _read(file, 0, 4 * 208)
     length, offset = next((n, _sync_offset(head, n)) for n in TS_LENGTHS if _sync_offset(head, n) is not None)
     if size <= LARGE_FILE:
-        file.seek(0)
-        _check_ts_packets(np.frombuffer(file.read(), np.uint8)[offset:], length, offset)
+        _check_ts_packets(file, size, length, offset)
     # Where a time stamp of 4 bytes precedes each packet, the last one ends with its 188 bytes all the same.
     missing = -(size - (0 if length == 192 else offset)) % length
     if missing and not _is_padding(file, size - (length - missing), size):
         raise _cut_off(missing, "packet")
 
 
-def _check_ts_packets(content: np.ndarray, length: int, offset: int):
-    count = (len(content) - 188) // length + 1
-    headers = np.lib.stride_tricks.as_strided(content, (count, 6), (length, 1)).astype(np.uint16)
-    filled = np.flatnonzero(headers.any(axis=1))[-1] + 1
-    if not content[filled * length :].any():  # zeros that some programs leave behind
-        headers = headers[:filled]
-    (wrong,) = (headers[:, 0] != 0x47).nonzero()
-    if len(wrong):
-        raise _foreign(offset + length * int(wrong[0]), "packet")
-    (wrong,) = (headers[:, 1] >= 0x80).nonzero()
-    if len(wrong):
-        raise StructureError(f"packet {wrong[0]:,} is marked as damaged in transmission")
-    streams = (headers[:, 1] & 0x1F) << 8 | headers[:, 2]
-    has_payload, has_field = headers[:, 3] & 0x10 > 0, headers[:, 3] & 0x20 > 0
-    may_jump = has_field & (headers[:, 4] > 0) & (headers[:, 5] >= 0x80)
-    payloads = 4 + np.where(has_field, headers[:, 4] + 1, 0)
-    begins_unit = has_payload & (headers[:, 1] & 0x40 > 0) & (headers[:, 3] < 0x40) & (payloads <= 185)
-    for stream in np.unique(streams):
-        (places,) = (has_payload & (streams == stream)).nonzero()
-        (begins,) = (begins_unit & (streams == stream)).nonzero()
-        is_unit = (content[(begins * length + payloads[begins])[:, None] + np.arange(3)] == (0, 0, 1)).all(axis=1)
-        if len(begins) > is_unit.sum() > len(begins) / 2:  # of sound and video, but not of tables
-            raise StructureError(f"packet {begins[~is_unit][0]:,} should begin a frame, and does not")
-        counters = headers[places, 3] & 15
-        # A packet may be repeated. A counter that starts at 0 again is that of another recording, which was appended.
-        is_gap = ((counters[1:] - counters[:-1]) % 16 > 1) & (counters[1:] > 0) & ~may_jump[places[1:]]
-        if stream != TS_PADDING and is_gap.any():
-            raise StructureError(f"packets are missing before packet {places[1:][is_gap][0]:,}")
+def _check_ts_packets(file: BinaryIO, size: int, length: int, offset: int):
+    counters: dict[int, int] = {}  # the last one of each stream
+    units: Counter[int] = Counter()  # packets of each stream that begin a unit as those of sound and video begin
+    others: dict[int, list[int]] = {}  # and those that do not
+    packets_per_piece = TS_PIECE // length
+    for first in range(0, (size - offset - 188) // length + 1, packets_per_piece):
+        position = offset + first * length
+        content = np.frombuffer(_read(file, position, packets_per_piece * length), np.uint8)
+        count = (len(content) - 188) // length + 1
+        headers = np.lib.stride_tricks.as_strided(content, (count, 6), (length, 1)).astype(np.uint16)
+        (wrong,) = (headers[:, 0] != 0x47).nonzero()
+        if len(wrong) and not _is_padding(file, position + length * int(wrong[0]), size):
+            raise _foreign(position + length * int(wrong[0]), "packet")
+        headers = headers[: wrong[0]] if len(wrong) else headers
+        (wrong,) = (headers[:, 1] >= 0x80).nonzero()
+        if len(wrong):
+            raise StructureError(f"packet {first + wrong[0]:,} is marked as damaged in transmission")
+        streams = (headers[:, 1] & 0x1F) << 8 | headers[:, 2]
+        has_payload, has_field = headers[:, 3] & 0x10 > 0, headers[:, 3] & 0x20 > 0
+        may_jump = has_field & (headers[:, 4] > 0) & (headers[:, 5] >= 0x80)
+        payloads = 4 + np.where(has_field, headers[:, 4] + 1, 0)
+        begins_unit = has_payload & (headers[:, 1] & 0x40 > 0) & (headers[:, 3] < 0x40) & (payloads <= 185)
+        for stream in set(np.unique(streams).tolist()) - {TS_PADDING}:
+            (begins,) = (begins_unit & (streams == stream)).nonzero()
+            starts = content[(begins * length + payloads[begins])[:, None] + np.arange(3)]
+            is_unit = (starts == (0, 0, 1)).all(axis=1)
+            units[stream] += int(is_unit.sum())
+            others.setdefault(stream, []).extend((first + begins[~is_unit]).tolist())
+            (places,) = (has_payload & (streams == stream)).nonzero()
+            own = (headers[places, 3] & 15).astype(int)
+            before = np.concatenate([[counters.get(stream, own[0])], own[:-1]]) if len(own) else own
+            # A packet may be repeated. A counter that starts at 0 again is that of another recording, which was appended.
+            is_gap = ((own - before) % 16 > 1) & (own > 0) & ~may_jump[places]
+            if is_gap.any():
+                raise StructureError(f"packets are missing before packet {first + places[is_gap][0]:,}")
+            if len(own):
+                counters[stream] = int(own[-1])
+    for stream, count in units.items():
+        if count > len(others[stream]) > 0:  # of sound and video, but not of tables
+            raise StructureError(f"packet {others[stream][0]:,} should begin a frame, and does not")
 
 
 def _sync_offset(head: bytes, length: int) -> int | None:

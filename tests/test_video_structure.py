@@ -185,7 +185,10 @@ def overwrite_a_start(packets: list[bytearray]):
     (lose_a_packet, "packets are missing before packet"), (mark_an_error, "marked as damaged in transmission"),
     (overwrite_a_start, "should begin a frame, and does not"),
 ])  # fmt: skip
-def test_packets_of_a_transport_stream_are_checked(whole, write, change, message):
+@pytest.mark.parametrize("piece", [2**24, 188, 188 * 7])
+def test_packets_of_a_transport_stream_are_checked(whole, write, change, message, piece, monkeypatch):
+    monkeypatch.setattr("modeling_dist.video_structure_dist.TS_PIECE", piece)
+    check_structure(VideoFile("clip", write("ts", whole("ts"))))
     packets = packets_of(whole("ts"))
     change(packets)
     with pytest.raises(VideoDecodingError, match=message):
