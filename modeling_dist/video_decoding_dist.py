@@ -301,7 +301,10 @@ class FrameReader:
 
     def _find_frames(self, times: list[int]) -> Iterator[np.ndarray]:
         """Decode the frames of these times, each from the keyframe before it."""
-        for run in self._plan(times):
+        runs = self._plan(times)
+        if runs and runs[0].start > 0:
+            self._look_at_start()
+        for run in runs:
             try:
                 missing = yield from self._decode_run(run)
             except DamageError:
@@ -313,6 +316,21 @@ class FrameReader:
                 missing = yield from self._decode_run(_Run(0, run.end, missing))
             if missing:
                 return
+
+    def _look_at_start(self):
+        """Find the orientation in the first frame of H.264 or HEVC, which holds for the whole video, as in FFmpeg's player."""
+        if self.codec.name in ("h264", "hevc"):
+            self._reopen()
+            with contextlib.suppress(Exception):  # of a frame that was not asked for
+                frames: list = []
+                packets = self._demux()
+                while not frames:
+                    packet = next(packets, None)
+                    frames = self._decode(packet)
+                    if packet is None:
+                        break
+                list(self._show(frames[:1], lambda frame: False))
+            self._reopen()
 
     def _plan(self, times: list[int]) -> list[_Run]:
         """Divide the frames into runs: one ends where decoding can skip packets by starting at another keyframe."""
@@ -369,8 +387,8 @@ class FrameReader:
         frames.reverse()
         while frames:
             frame = frames.pop()
-            # A stream may store the matrix with its keyframes alone, for the frames after them too.
-            if frame.key_frame or not self.has_looked:
+            # The first frame tells how all of them are shown.
+            if not self.has_looked:
                 self.matrix, self.has_looked = _display_matrix(frame) or self.matrix, True
                 self.garbage += frame.width * frame.height
             pixels = self._upright(frame) if is_wanted(frame) else None
