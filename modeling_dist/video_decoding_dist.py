@@ -305,15 +305,15 @@ class FrameReader:
         if runs and runs[0].start > 0:
             self._look_at_start()
         for run in runs:
+            missing = list(run.times)
             try:
-                missing = yield from self._decode_run(run)
+                yield from self._decode_run(run, missing)
             except DamageError:
                 if run.start == 0:
                     raise
                 # Decoding may not start at every keyframe.
-                missing = run.times
             if missing and run.start > 0:  # or the seek has missed its keyframe, as in fragmented files
-                missing = yield from self._decode_run(_Run(0, run.end, missing))
+                yield from self._decode_run(run._replace(start=0), missing)
             if missing:
                 return
 
@@ -347,8 +347,8 @@ class FrameReader:
                 runs.append(_Run(start, places[time], [time]))
         return runs
 
-    def _decode_run(self, run: _Run) -> Iterator:
-        """Yield the frames of a run, and return the times that have not come."""
+    def _decode_run(self, run: _Run, missing: list[int]) -> Iterator[np.ndarray]:
+        """Yield the frames of a run that are missing, and remove their times."""
         first = self.packets[run.start].time
         if run.start == 0:
             self._reopen()
@@ -357,20 +357,20 @@ class FrameReader:
             self.codec.flush_buffers()
         places = {self.packets[place].time: place for place in range(run.start, run.end + 1)}
         layers = [packet.layer for packet in self.packets if packet.layer is not None]
-        pending, wanted, last_layer = list(run.times), set(run.times), max(layers, default=0)
+        wanted, last_layer = set(missing), max(layers, default=0)
         has_started = False
 
         def deliver(frames: list) -> Iterator[np.ndarray]:
-            for pixels in self._show(frames, lambda frame: bool(pending) and frame.pts == pending[0]):
+            for pixels in self._show(frames, lambda frame: bool(missing) and frame.pts == missing[0]):
                 if pixels is not None:
-                    pending.pop(0)
+                    missing.pop(0)
                     yield pixels
 
         for packet in self._demux():
             place = places.get(packet.pts)
             if not has_started and place != run.start:
                 if place is not None:
-                    return pending  # the seek has led too far
+                    return  # the seek has led too far
                 continue
             has_started = True
             # Frames that are shown before the keyframe may need others from before it.
@@ -380,7 +380,6 @@ class FrameReader:
             if place == run.end:
                 break
         yield from deliver(self._decode(None))
-        return pending
 
     def _show(self, frames: list, is_wanted: Callable[[object], bool]) -> Iterator[np.ndarray | None]:
         """Yield each frame as it is shown, or `None` if it is not wanted, and let go of it."""

@@ -135,7 +135,7 @@ def open_video_file(video: Video, limits: VideoLimits) -> Iterator[VideoFile]:
     """
     if isinstance(video, io.BytesIO):
         video = video.getvalue()
-    elif isinstance(video, io.IOBase):
+    elif hasattr(video, "read"):
         video = _read_open_file(video, limits)
     if isinstance(video, (bytes, bytearray, memoryview)):
         file = VideoFile(f"of {len(video)} bytes in memory", io.BytesIO(video))
@@ -172,15 +172,17 @@ def open_video_file(video: Video, limits: VideoLimits) -> Iterator[VideoFile]:
 
 def _read_open_file(file: io.IOBase, limits: VideoLimits) -> bytes:
     name = getattr(file, "name", "in an open file")
-    if isinstance(file, io.TextIOBase):
-        raise VideoDecodingError(f'The video {name} is open as text. Open it with the mode "rb".')
-    content = io.BytesIO()
+    content, is_text = io.BytesIO(), False
     try:
-        if file.seekable():
-            file.seek(0)
-        copy_within_limits(iter(lambda: file.read(2**20), b""), content, limits)
+        is_text = isinstance(file.read(0), str)
+        if not is_text:
+            if file.seekable():
+                file.seek(0)
+            copy_within_limits(iter(lambda: file.read(2**20), b""), content, limits)
     except (OSError, ValueError) as error:
         raise VideoDecodingError(f"The video {name} cannot be read: {error}") from error
+    if is_text:
+        raise VideoDecodingError(f'The video {name} is open as text. Open it with the mode "rb".')
     return content.getvalue()
 
 

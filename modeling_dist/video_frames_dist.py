@@ -31,7 +31,10 @@ def _channels_are_first(input_data_format: str | ChannelDimension | None, frame:
     """Return whether a frame of three dimensions is (channels, height, width) rather than (height, width, channels)."""
     shape = tuple(frame.shape)
     if input_data_format is not None:
-        return FORMATS[_format_name(input_data_format)] == "TCHW"
+        is_first = FORMATS[_format_name(input_data_format)] == "TCHW"
+        if shape[0 if is_first else 2] not in CHANNELS:
+            raise ValueError(f"`input_data_format` must leave 1, 3 or 4 channels, got a frame of the shape {shape}.")
+        return is_first
     first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
     if first == last:
         reason = "may be either" if first else "neither has 1, 3 or 4 channels"
@@ -134,12 +137,14 @@ class FrameSequence:
                 piece.clear()
 
     def _channels_first(self, frame) -> torch.Tensor:
-        frame = _to_tensor(frame)
+        is_image, frame = is_pil_image(frame), _to_tensor(frame)
+        if 0 in frame.shape:
+            raise ValueError(f"{self.name} has no pixels.")
         if frame.ndim == 2:
             frame = frame[None]
         elif frame.ndim != 3:
             raise ValueError(f"A frame must have 2 or 3 dimensions, got shape {tuple(frame.shape)}.")
-        elif not _channels_are_first(self.input_data_format, frame):
+        elif is_image or not _channels_are_first(self.input_data_format, frame):
             frame = frame.movedim(-1, 0)
         return frame
 
@@ -211,9 +216,13 @@ class _FolderOfPictures(FrameSequence):
             raise VideoDecodingError(
                 f"The video {folder} is a folder without pictures ({' '.join(PICTURES)}). Give the videos in it."
             )
+        if len(names) > limits.num_frames:
+            raise VideoDecodingError(
+                f"The video {folder} has more than {limits.num_frames:,} frames, the limit (`num_frames`)."
+            )
         numbered: dict[tuple[str, str], dict[int, str]] = {}
         for name in sorted(names):
-            before, digits, after = re.fullmatch(r"(.*?)(\d*)(\D*)", name).groups()
+            before, digits, after = re.fullmatch(r"(.*?)(\d*)(\D*)", name, re.DOTALL).groups()
             pictures = numbered.setdefault((before, after.lower()), {})
             other = pictures.setdefault(int(digits or 0), name)
             if other != name or len(numbered) > 1:
@@ -373,7 +382,9 @@ def to_rgb(frame: torch.Tensor, white: float) -> torch.Tensor:
     if not (alpha < white).any():
         return colors
     alpha = alpha.float() / white
-    return (1 - alpha) * white + alpha * colors
+    blended = (1 - alpha) * white + alpha * colors
+    # In the type of other frames, which may be opaque.
+    return blended if frame.is_floating_point() else blended.round().to(frame.dtype)
 
 
 # ---- any video
@@ -446,6 +457,10 @@ def take_frames(
         white = white or _largest_value(frame)
         if frame.dtype == torch.uint16:  # for which torch has few operations
             frame = frame.to(torch.int32)
+            if white == 255:  # an image of 16 bits among others
+                frame = (frame / 257).round().to(torch.uint8)
+        elif frame.dtype == torch.uint8 and white == 65535:
+            frame = frame.to(torch.int32) * 257
         return to_rgb(frame, white) if convert_rgb else frame
 
     start = 0

@@ -2,7 +2,6 @@
 """The video processor of DiST: from files, arrays or tensors to sampled, cropped and normalized frames."""
 
 import dataclasses
-import io
 import json
 import os
 from collections.abc import Callable
@@ -431,7 +430,8 @@ def _check_options(options: dict):
 
 def _list_videos(videos) -> list:
     """Return the given videos as a flat list."""
-    if isinstance(videos, (str, os.PathLike, bytes, bytearray, memoryview, io.IOBase, dict)) or is_reader(videos):
+    is_file = isinstance(videos, (str, os.PathLike, bytes, bytearray, memoryview, dict)) or hasattr(videos, "read")
+    if is_file or is_reader(videos):
         return [videos]
     if isinstance(videos, (np.ndarray, torch.Tensor)):
         if videos.ndim == 5:

@@ -1,27 +1,17 @@
 # Copyright 2026 The modeling_dist authors. Licensed under the Apache License, Version 2.0.
 """Videos in any form give the pixels that their frames have as bytes, and what is ambiguous or out of range is refused."""
 
-import gc
-import io
 import os
-import shutil
-from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.testing import assert_close
+from transformers.image_utils import ChannelDimension
 
-from modeling_dist import DiSTVideoProcessor, VideoDecodingError, video_decoding_dist
-from modeling_dist.data.augmentation import ClipAugmentation
-from modeling_dist.data.loading import EvaluationViews, TrainingClips, collate_clips, collate_views
-from modeling_dist.data.rows import make_path_dataset
-from modeling_dist.testing import moving_square, write_video
-from modeling_dist.video_decoding_dist import available_decoders, decode_video
+from modeling_dist import DiSTVideoProcessor, VideoDecodingError
 from modeling_dist.video_frames_dist import order_of
-from modeling_dist.video_processing_dist import resize
 
 
 COUNT, HEIGHT, WIDTH = 12, 40, 56
@@ -108,6 +98,56 @@ def test_a_batch_may_have_its_frames_second(processor, frames):
     assert_close(pixels_of(processor, batch), expected)
 
 
+@pytest.mark.parametrize("num_channels", [1, 4])
+def test_gray_and_transparent_videos_may_have_their_frames_second(same, frames, num_channels):
+    video = np.concatenate([frames, np.full_like(frames[..., :1], 255)], -1)[..., :num_channels]
+    expected = frames if num_channels == 4 else frames[..., :1].repeat(3, -1)
+    same(np.ascontiguousarray(video.transpose(3, 0, 1, 2)), expected)
+    same(torch.from_numpy(video).permute(3, 0, 1, 2), expected, input_data_format="frames_second")
+
+
+def test_gray_frames_have_two_dimensions_alone_or_between_others(same, frames):
+    gray = frames[..., 0]
+    expected = gray[..., None].repeat(3, -1)
+    same(list(gray), expected)
+    same(list(torch.from_numpy(gray)), expected, input_data_format="channels_first")
+    same(list(gray / 255), expected)
+    same([*gray[:4], *frames[4:]], np.concatenate([expected[:4], frames[4:]]))
+
+
+def test_ambiguous_frames_of_a_list_are_refused_until_their_order_is_given(processor):
+    frames = list(np.random.default_rng(0).integers(0, 256, (4, 3, 40, 4), dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"\(3, 40, 4\) may be either. Give `input_data_format`"):
+        processor(frames)
+    with pytest.raises(ValueError, match=r"\(40, 3, 7\) neither has 1, 3 or 4 channels"):
+        processor([np.zeros((40, 3, 7), np.uint8)])
+    for order in ("channels_first", "channels_last"):
+        one = pixels_of(processor, frames, input_data_format=order)
+        assert_close(one, pixels_of(processor, np.stack(frames), input_data_format=order), rtol=0, atol=1e-5)
+
+
+def test_an_order_may_be_one_of_transformers(same, frames):
+    same(frames.transpose(0, 3, 1, 2), input_data_format=ChannelDimension.FIRST)
+
+
+def test_the_order_of_arrays_says_nothing_about_images(processor, frames):
+    images = [Image.fromarray(frame) for frame in frames]
+    videos = [frames.transpose(0, 3, 1, 2), images]
+    expected = pixels_of(processor, [frames, frames])
+    assert_close(pixels_of(processor, videos, input_data_format="channels_first"), expected, rtol=0, atol=1e-5)
+
+
+def test_an_order_that_leaves_a_frame_of_a_list_without_channels_is_refused(processor, frames):
+    for wrong in (list(frames[..., :2]), list(frames.transpose(0, 3, 1, 2))):
+        with pytest.raises(ValueError, match="1, 3 or 4 channels"):
+            processor(wrong, input_data_format="channels_last")
+
+
+def test_a_list_of_frames_without_pixels_is_refused(processor, frames):
+    with pytest.raises(ValueError, match="no pixels"):
+        processor(list(frames[:, :0]))
+
+
 # ---- range of values
 
 
@@ -133,20 +173,31 @@ def test_booleans_are_black_and_white(same, frames):
     same(mask, mask.astype(np.uint8) * 255)
 
 
-def test_a_dark_part_of_a_bright_video_is_not_scaled_twice(processor):
-    video = np.zeros((40, HEIGHT, WIDTH, 3), np.float32)
-    video[::2] = 1.0  # as bytes, all but black
+@pytest.mark.parametrize("as_form", [list, torch.from_numpy, lambda video: list(torch.from_numpy(video))])
+def test_dark_frames_of_a_bright_video_are_dark_in_any_form(processor, as_form):
+    video = np.ones((40, HEIGHT, WIDTH, 3), np.float32)
+    expected = pixels_of(processor, video.astype(np.uint8))
     video[1] = 200.0
-    taken = processor(video, return_metadata=True)["video_metadata"][0].frames_indices
-    assert 1 not in taken
-    assert_close(pixels_of(processor, video), pixels_of(processor, video.astype(np.uint8)))
+    assert_close(pixels_of(processor, as_form(video)), expected)
+    assert_close(pixels_of(processor, as_form(video[2:])), pixels_of(processor, np.full_like(video, 255, np.uint8)))
 
 
-def test_what_interpolation_overshoots_is_allowed(processor, frames):
-    for scale in (1.0, 1 / 255):
-        video = frames.astype(np.float32) * scale
-        video[0, 0, 0], video[1, 0, 0] = -20 * scale, 270 * scale
-        assert pixels_of(processor, video).isfinite().all()
+def test_what_overshoots_is_scaled_as_the_rest(processor, frames):
+    video = frames.astype(np.float32)
+    video[:, 20, 28], video[:, 10, 30] = -20, 270
+    clipped = pixels_of(processor, video.clip(0, 255).astype(np.uint8))
+    by_255, by_1 = pixels_of(processor, video), pixels_of(processor, video / 255)
+    assert_close(by_1, by_255, rtol=0, atol=1e-5)
+    is_equal = (by_255 - clipped).abs() < 1e-5
+    assert 0.9 < is_equal.float().mean() < 1  # all but the neighbors of two pixels
+
+
+def test_a_single_frame_of_a_list_that_is_not_finite_is_refused(processor, frames):
+    for value in (np.nan, np.inf, -np.inf):
+        video = list(frames / 255)
+        video[0][3, 4, 1] = value
+        with pytest.raises(ValueError, match="not finite"):
+            processor(video)
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -206,6 +257,70 @@ def test_frames_of_different_sizes_are_refused(processor, frames):
         processor([*frames[:11], frames[11, :, :40]], do_sample_frames=False)
 
 
+def test_images_of_all_modes_in_one_list_are_what_pillow_makes_of_them(same, frames):
+    modes = ["L", "RGB", "RGBA", "P", "CMYK", "LA", "1", "PA"]
+    images = [Image.fromarray(frame) for frame in frames]
+    images = [
+        image.convert("P").convert(mode) if mode == "PA" else image.convert(mode) for image, mode in zip(images, modes)
+    ]
+    expected = np.stack([np.asarray(image.convert("RGB")) for image in images])
+    same(images, expected)
+    same(images[::-1], expected[::-1])
+
+
+def on_white(image) -> np.ndarray:
+    """As Pillow puts an image on a white ground."""
+    image = image.convert("RGBA")
+    ground = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(ground, image).convert("RGB"))
+
+
+def make_transparent(frame: np.ndarray, kind: str) -> Image.Image:
+    frame = frame.copy()
+    frame[10:30, 20:40] = (10, 200, 30)
+    image = Image.fromarray(frame)
+    if kind == "RGBA":
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    elif kind == "LA":
+        image = image.convert("L")
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    elif kind == "P":
+        image = image.quantize(16)
+        image.info["transparency"] = int(np.bincount(np.asarray(image).ravel()).argmax())
+    else:  # one gray value or color is transparent
+        image = image.convert(kind)
+        image.info["transparency"] = image.getpixel((30, 20))
+    return image
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P", "L", "RGB"])
+def test_transparent_images_and_pictures_are_on_white(same, frames, kind, tmp_path):
+    images = [make_transparent(frame, kind) for frame in frames]
+    expected = np.stack([on_white(image) for image in images])
+    # Pillow rounds to bytes.
+    same(images, expected, atol=0.02)
+    for number, image in enumerate(images):
+        image.save(tmp_path / f"{number}.png")
+    same(tmp_path, expected, atol=0.02)
+
+
+@pytest.mark.parametrize("form", ["images", "arrays", "pictures"])
+def test_some_frames_of_a_video_may_be_opaque(same, frames, form, tmp_path):
+    images = [make_transparent(frame, "RGBA") for frame in frames]
+    images[:6] = [Image.fromarray(frame).convert("RGBA") for frame in frames[:6]]
+    expected = np.stack([on_white(image) for image in images])
+    for number, image in enumerate(images):
+        image.save(tmp_path / f"{number}.png")
+    video = {"images": images, "arrays": list(map(np.asarray, images)), "pictures": tmp_path}[form]
+    same(video, expected, atol=0.02)
+
+
+def test_an_image_of_16_bits_may_be_among_others(same, frames):
+    images = [Image.fromarray(frame) for frame in frames[:4]]
+    images[2] = Image.fromarray(frames[2, ..., 0].astype(np.uint16) * 257)
+    same(images, np.stack([*frames[:2], frames[2, ..., :1].repeat(3, -1), frames[3]]))
+
+
 # ---- folders of pictures
 
 
@@ -256,6 +371,28 @@ def test_a_missing_picture_is_damage(processor, folder, monkeypatch):
     assert len(said) == 1
 
 
+def test_a_missing_picture_is_a_warning_that_names_the_folder_once(processor, folder, monkeypatch):
+    path = folder([f"img_{number:04d}.png" for number in range(COUNT)])
+    said = []
+    monkeypatch.setattr("modeling_dist.video_frames_dist.logger.warning", said.append)
+    processor(path)
+    assert said == []
+    (path / "img_0007.png").unlink()
+    processor(path, num_clips=3, num_crops=3)
+    assert said == [f"The video {path} is damaged: the picture with the number 7 is missing."]
+
+
+def test_an_error_of_the_function_that_is_told_of_damage_comes_out(processor, folder, damaged_video):
+    path = folder([f"{number}.png" for number in range(COUNT) if number != 5])
+
+    def refuse(message):
+        raise KeyError(message)
+
+    for video in (path, damaged_video):
+        with pytest.raises(KeyError, match="is damaged"):
+            processor(video, damaged=refuse)
+
+
 @pytest.mark.parametrize(("spoil", "message"), [
     (lambda path: (path / "3.png").write_bytes(b"no picture"), r"The picture .*3\.png cannot be read"),
     (lambda path: (path / "3.png").write_bytes((path / "2.png").read_bytes()[:500]), r"The picture .*3\.png cannot be read"),
@@ -283,6 +420,42 @@ def test_pictures_stand_as_their_camera_was_held(same, folder, frames):
     same(folder([f"{number}.png" for number in range(COUNT)], turned, exif=exif))
 
 
+@pytest.mark.parametrize(("orientation", "store"), [
+    (1, lambda f: f), (2, lambda f: f[:, :, ::-1]), (3, lambda f: f[:, ::-1, ::-1]), (4, lambda f: f[:, ::-1]),
+    (5, lambda f: f.swapaxes(1, 2)), (7, lambda f: f[:, ::-1, ::-1].swapaxes(1, 2)), (8, lambda f: np.rot90(f, -1, (1, 2))),
+])  # fmt: skip
+def test_every_orientation_of_a_camera_is_undone(same, folder, frames, orientation, store):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    same(folder([f"{number}.png" for number in range(COUNT)], np.ascontiguousarray(store(frames)), exif=exif))
+
+
+def test_frames_per_second_of_pictures_can_be_given(processor, folder, frames):
+    path = folder([f"{number}.png" for number in range(COUNT)])
+    options = {"frame_sampling": "dense", "frame_step": 4, "num_clips": 2}
+    expected = pixels_of(processor, frames, video_metadata={"fps": 10.0}, **options)
+    assert_close(pixels_of(processor, path, video_metadata={"fps": 10.0}, **options), expected)
+    assert not torch.equal(pixels_of(processor, path, **options), expected)
+
+
+def test_reading_pictures_has_a_limit_of_time(processor, folder):
+    path = folder([f"{number}.png" for number in range(COUNT)])
+    with pytest.raises(VideoDecodingError, match=f"{path}.*longer than 1e-09 s"):
+        processor(path, limits={"seconds": 1e-9})
+
+
+def test_the_number_of_pictures_is_limited(processor, folder):
+    path = folder([f"{number}.png" for number in range(COUNT)])
+    processor(path, limits={"num_frames": COUNT})
+    with pytest.raises(VideoDecodingError, match=f"{path}.*more than {COUNT - 1} frames"):
+        processor(path, limits={"num_frames": COUNT - 1})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names cannot hold line breaks")
+def test_names_of_pictures_may_hold_any_character(same, folder):
+    same(folder([f"a\n{number}.png" for number in range(COUNT)]))
+
+
 def test_pictures_have_the_limits_of_frames(processor, folder):
     path = folder([f"{number}.png" for number in range(COUNT)])
     with pytest.raises(VideoDecodingError, match=r"png cannot be read: 56 x 40 pixels exceed the limit of 2,239"):
@@ -293,302 +466,3 @@ def test_pictures_of_16_bits_have_their_range(same, frames, tmp_path):
     for number, frame in enumerate(frames):
         Image.fromarray(frame[..., 0].astype(np.uint16) * 257).save(tmp_path / f"{number}.png")
     same(tmp_path, frames[..., :1].repeat(3, -1))
-
-
-# ---- files in other forms
-
-
-def test_a_file_in_any_form_is_the_same(processor, tmp_path, video):
-    content, expected = (
-        Path(video).read_bytes(),
-        pixels_of(DiSTVideoProcessor(num_frames=4, size=32, crop_size=32), video),
-    )
-    with open(video, "rb") as file, open(video, "rb") as half_read:
-        half_read.read(100)
-        forms = [
-            content, bytearray(content), memoryview(content), io.BytesIO(content), io.BufferedReader(io.BytesIO(content)), file,
-            half_read, {"path": video, "bytes": None}, {"path": None, "bytes": content}, {"path": "gone.mp4", "bytes": content},
-            {"bytes": content}, {"path": video}, Path(video),
-        ]  # fmt: skip
-        for form in forms:
-            assert_close(pixels_of(processor, form), expected)
-        assert_close(pixels_of(processor, forms), expected.expand(len(forms), -1, -1, -1, -1))
-
-
-def test_an_open_file_must_be_binary_and_within_the_limits(processor, video):
-    with open(video) as file, pytest.raises(VideoDecodingError, match='square.mp4 is open as text. .*"rb"'):
-        processor(file)
-    with open(video, "rb") as file, pytest.raises(VideoDecodingError, match="square.mp4 .*more than 100 bytes"):
-        processor(file, limits={"download_bytes": 100})
-    read, write = os.pipe()
-    with open(read, "rb") as file, open(write, "wb") as end:
-        with pytest.raises(VideoDecodingError, match="longer than 0.2 s"):
-            processor(file, limits={"seconds": 0.2})
-        end.close()  # lets the reading thread go
-    for nothing in ({"path": None, "bytes": None}, {}):
-        with pytest.raises(VideoDecodingError, match="neither a path nor bytes"):
-            processor(nothing)
-
-
-@pytest.fixture(scope="module")
-def varied(tmp_path_factory):
-    """A file whose frames per second are not 30, in which dense sampling takes other frames."""
-    return write_video(tmp_path_factory.mktemp("videos") / "varied.mp4", moving_square(60), fps=10)
-
-
-def test_readers_of_decord_give_the_frames_of_the_file(processor, varied):
-    decord = pytest.importorskip("decord")
-    for options in ({}, {"frame_sampling": "dense", "frame_step": 2}, {"num_clips": 3}):
-        expected = pixels_of(processor, varied, **options)
-        assert_close(pixels_of(processor, decord.VideoReader(varied), **options), expected, rtol=0, atol=0.05)
-    metadata = processor(decord.VideoReader(varied), return_metadata=True)["video_metadata"][0]
-    assert (metadata.fps, metadata.total_num_frames, metadata.video_backend) == (10, 60, "decord")
-
-
-def read_all(path):
-    return decode_video(path, lambda total, fps: list(range(total))).frames
-
-
-class VideoDecoder:
-    """As torchcodec's, for which FFmpeg would have to be on the system."""
-
-    def __init__(self, path):
-        self.frames = read_all(path)
-        self.metadata = type("Metadata", (), {"average_fps": 10.0})
-
-    def __len__(self):
-        return len(self.frames)
-
-    def __getitem__(self, index):
-        return self.frames[index]
-
-    def get_frame_at(self, index):
-        raise NotImplementedError
-
-
-class VideoReader:
-    """As torchvision's, which newer versions do not have."""
-
-    def __init__(self, path):
-        self.frames, self.position = read_all(path), 0
-
-    def seek(self, seconds):
-        self.position = int(seconds * 10)
-        return self
-
-    def get_metadata(self):
-        return {"video": {"duration": [6.0], "fps": [10.0]}}
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        if self.position == len(self.frames):
-            raise StopIteration
-        self.position += 1
-        return {"data": self.frames[self.position - 1], "pts": (self.position - 1) / 10}
-
-
-VideoDecoder.__module__, VideoReader.__module__ = "torchcodec.decoders._video_decoder", "torchvision.io.video_reader"
-
-
-@pytest.mark.parametrize("reader", [VideoDecoder, VideoReader])
-def test_readers_of_other_libraries_give_the_frames_of_the_file(processor, varied, reader):
-    for options in ({}, {"frame_sampling": "dense", "frame_step": 2}, {"num_clips": 3, "num_crops": 3}):
-        expected = pixels_of(processor, varied, **options)
-        assert_close(pixels_of(processor, reader(varied), **options), expected)
-    assert_close(pixels_of(processor, [reader(varied), varied])[0], pixels_of(processor, varied)[0])
-
-
-# ---- large frames
-
-
-@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "nearest"])
-@pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("size", [(32, 57), (100, 178), (270, 480), (271, 481), (600, 1000)])
-def test_resizing_is_interpolation_without_antialiasing(mode, channels_last, size):
-    frames = torch.randint(0, 256, (2, 3, 540, 961), dtype=torch.uint8)
-    if channels_last:
-        frames = frames.contiguous(memory_format=torch.channels_last)
-    options = {"mode": mode} if mode == "nearest" else {"mode": mode, "align_corners": False}
-    expected = torch.nn.functional.interpolate(frames.float(), size=size, **options)
-    assert_close(resize(frames, size, mode), expected, rtol=0, atol=255e-5)
-
-
-def test_resizing_in_parts_changes_nothing(monkeypatch):
-    frames = torch.randint(0, 256, (2, 3, 90, 160), dtype=torch.uint8)
-    whole = [resize(frames, size, "bilinear") for size in ((32, 57), (80, 142))]
-    monkeypatch.setattr("modeling_dist.video_processing_dist.LARGE", 100)
-    for expected, size in zip(whole, ((32, 57), (80, 142))):
-        assert_close(resize(frames, size, "bilinear"), expected)
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"num_clips": 3, "num_crops": 3}, {"frame_sampling": "dense", "num_clips": 2}]
-)
-@pytest.mark.parametrize("form", ["file", "array", "list", "reader"])
-def test_frames_in_pieces_give_the_pixels_of_frames_together(processor, varied, form, options, monkeypatch):
-    videos = {
-        "file": lambda: varied,
-        "array": lambda: read_all(varied).numpy(),
-        "list": lambda: list(read_all(varied).numpy()),
-        "reader": lambda: VideoReader(varied),
-    }
-    expected = pixels_of(processor, videos[form](), **options)
-    for size in (1, 48 * 64 * 3 * 2, 48 * 64 * 3 * 5):
-        monkeypatch.setattr("modeling_dist.video_decoding_dist.BYTES_PER_PIECE", size)
-        monkeypatch.setattr("modeling_dist.video_frames_dist.BYTES_PER_PIECE", size)
-        assert_close(pixels_of(processor, videos[form](), **options), expected, rtol=0, atol=1e-5)
-
-
-def test_only_a_few_large_frames_are_held_at_a_time(tmp_path, monkeypatch):
-    """The largest piece that is handed on is a frame, and the one before it is gone."""
-    path = write_video(tmp_path / "large.mp4", moving_square(8, 1080, 1920), options={"preset": "ultrafast"})
-    alive, most = set(), 0
-
-    def consume(start, frames):
-        nonlocal most
-        assert frames.numel() <= 2 * 2**24
-        alive.add(id(frames))
-        most = max(most, len(alive))
-        alive.discard(id(frames))
-
-    decode_video(path, lambda total, fps: list(range(total)), consume=consume)
-    gc.collect()
-    assert most == 1
-
-
-# ---- handing on
-
-
-@pytest.mark.parametrize("decoder", available_decoders())
-def test_pieces_make_up_the_frames(varied, decoder, monkeypatch):
-    indices = [3, 10, 11, 30, 59]
-    expected = decode_video(varied, lambda total, fps: indices, decoder).frames
-    monkeypatch.setattr(video_decoding_dist, "BYTES_PER_PIECE", 48 * 64 * 3 * 2)
-    pieces = []
-    decoded = decode_video(varied, lambda total, fps: indices, decoder, consume=lambda *piece: pieces.append(piece))
-    assert decoded.frames is None and decoded.frame_indices == indices
-    assert [start for start, _ in pieces] == [0, 2, 4]
-    assert torch.equal(torch.cat([piece for _, piece in pieces]), expected)
-
-
-def test_errors_of_the_one_who_takes_the_frames_are_his(varied):
-    def consume(start, frames):
-        raise ZeroDivisionError("not the video's fault")
-
-    with pytest.raises(ZeroDivisionError, match="not the video's fault"):
-        decode_video(varied, lambda total, fps: [0, 5], consume=consume)
-
-
-@pytest.fixture(scope="module")
-def spoiled(tmp_path_factory):
-    """A file with a frame in its middle that is overwritten for the most part, and made up by the decoder."""
-    path = tmp_path_factory.mktemp("videos") / "spoiled.mp4"
-    noise = np.random.default_rng(1).integers(0, 256, (40, 48, 64, 3), dtype=np.uint8)
-    content = bytearray(Path(write_video(path, noise, options={"g": "10"})).read_bytes())
-    with av.open(str(path)) as container:
-        packet = [packet for packet in container.demux(video=0) if packet.size][20]
-        start, size = packet.pos, packet.size
-    content[start + size // 4 : start + size] = bytes(size - size // 4)
-    path.write_bytes(content)
-    return str(path)
-
-
-def test_frames_are_handed_on_again_from_the_start_where_damage_is_found(spoiled, monkeypatch):
-    monkeypatch.setattr(video_decoding_dist, "BYTES_PER_PIECE", 48 * 64 * 3 * 4)
-    starts, said = [], []
-    options = {"consume": lambda start, frames: starts.append((start, len(frames))), "damaged": said.append}
-    decoded = decode_video(spoiled, lambda total, fps: list(range(total)), **options)
-    assert decoded.damage and "spoiled.mp4 is damaged" in said[0] and len(said) == 1
-    last = len(starts) - 1 - [start for start, _ in reversed(starts)].index(0)
-    assert last > 0
-    assert sum(count for _, count in starts[last:]) == len(decoded.frame_indices)
-
-
-# ---- options of the processor
-
-
-def test_the_processor_says_damage_as_it_is_told(processor, damaged_video, monkeypatch):
-    said = []
-    monkeypatch.setattr(video_decoding_dist.logger, "warning", said.append)
-    expected = pixels_of(processor, damaged_video)
-    assert len(said) == 1 and "cut.mkv is damaged: it is cut off" in said[0]
-    assert_close(pixels_of(processor, damaged_video, damaged="ignore"), expected)
-    assert len(said) == 1
-    with pytest.raises(VideoDecodingError, match="cut.mkv is damaged: it is cut off"):
-        processor(damaged_video, damaged="error")
-    with pytest.raises(ValueError, match="`damaged` must be one of error, warn, ignore, got 'repair'"):
-        processor(damaged_video, damaged="repair")
-    with pytest.raises(ValueError, match="a function in a call, but not of a processor"):
-        DiSTVideoProcessor(damaged=said.append)
-
-
-@pytest.mark.parametrize(("limits", "message"), [
-    ({"frame_pixels": 48 * 64 - 1}, "a frame of 64 x 48 pixels exceeds the limit"), ({"num_frames": 39}, "more than 39 frames"),
-    ({"seconds": 1e-9}, "longer than 1e-09 s"),
-])  # fmt: skip
-def test_limits_are_options_of_the_processor(processor, video, limits, message, tmp_path):
-    with pytest.raises(VideoDecodingError, match=f"square.mp4 .*{message}"):
-        processor(video, limits=limits)
-    limited = DiSTVideoProcessor(num_frames=4, limits=limits)
-    limited.save_pretrained(tmp_path)
-    with pytest.raises(VideoDecodingError, match=message):
-        DiSTVideoProcessor.from_pretrained(tmp_path)(video)
-
-
-def test_limits_that_there_are_not_are_refused_with_those_that_there_are():
-    with pytest.raises(
-        ValueError, match="`limits` must have values for some of seconds, download_bytes, frame_pixels, num_frames"
-    ):
-        DiSTVideoProcessor(limits={"minutes": 1})
-    with pytest.raises(ValueError, match="`seconds` must be greater than 0, got -1"):
-        DiSTVideoProcessor(limits={"seconds": -1})
-
-
-# ---- clips and views
-
-
-def test_a_crop_drawn_before_gives_the_clip_of_all_frames(frames):
-    augmentation = ClipAugmentation(32, [0.5] * 3, [0.25] * 3, flip_label_pairs=[(0, 1)], color_jitter_probability=0.5)
-    clip = torch.from_numpy(frames).permute(0, 3, 1, 2)
-    for seed in range(10):
-        torch.manual_seed(seed)
-        expected = augmentation(clip, 0)
-        torch.manual_seed(seed)
-        crop = augmentation.draw_crop(clip[:1])
-        pixels, label = augmentation.finish(torch.cat([crop(clip[:5]), crop(clip[5:])]), 0)
-        assert label == expected[1]
-        assert_close(pixels, expected[0], rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("augmented", [False, True])
-def test_clips_and_views_say_what_is_damaged(processor, damaged_video, spoiled, video, augmented):
-    videos = make_path_dataset([damaged_video, video, spoiled]).add_column("label", [0, 1, 2])
-    augmentation = ClipAugmentation(32, [0.5] * 3, [0.25] * 3) if augmented else None
-    batch = collate_clips([TrainingClips(videos, processor, augmentation)[0, index] for index in range(3)])
-    assert batch["pixel_values_videos"].shape == (3, 4, 3, 32, 32) and batch["labels"].tolist() == [0, 1, 2]
-    views = collate_views([EvaluationViews(videos, processor, 3, 1)[index] for index in range(3)])
-    assert views["indices"] == [0, 1, 2]
-    for found in (batch, views):
-        assert found["unreadable"] == {}
-        assert 0 in found["damaged"] and 1 not in found["damaged"] and "cut.mkv is damaged" in found["damaged"][0]
-    # Three clips take frames behind the damage, which lies in the middle.
-    assert "spoiled.mp4 is damaged" in views["damaged"][2]
-
-    processor.damaged = "error"
-    views = collate_views([EvaluationViews(videos, processor, 3, 1)[index] for index in range(3)])
-    assert sorted(views["unreadable"]) == [0, 2] and views["damaged"] == {}
-    clip = TrainingClips(videos, processor, augmentation)[0, 0]
-    assert "cut.mkv is damaged" in clip["unreadable"][0] and clip["damaged"] == {}
-
-
-def test_a_copy_of_a_broken_folder_of_pictures_is_replaced_in_training(processor, folder, tmp_path, video):
-    path = folder([f"{number}.png" for number in range(COUNT)])
-    broken = shutil.copytree(path, tmp_path / "broken")
-    for picture in broken.iterdir():
-        picture.write_bytes(b"")
-    videos = make_path_dataset([str(path), str(broken)]).add_column("label", [0, 1])
-    clips = TrainingClips(videos, processor)
-    assert clips[0, 0]["unreadable"] == {}
-    assert list(clips[0, 1]["unreadable"]) == [1]
