@@ -253,6 +253,7 @@ class FrozenBackboneModel(PreTrainedModel):
             # Weights other than those of the named repository have to be saved with this model again.
             fingerprint = None
 
+        finish_head = cls._adapt_head(path, config, tensors, own_kwargs, shared_kwargs)
         wants_info = kwargs.pop("output_loading_info", False)
         model, info = super().from_pretrained(
             None, *model_args, config=config, state_dict=tensors, output_loading_info=True, **kwargs
@@ -267,7 +268,23 @@ class FrozenBackboneModel(PreTrainedModel):
         model._remember_backbone(weights, config.backbone, commit_hash, fingerprint)
         model.base_model._loaded_with_backbone = holds_backbone
         model._mark_tunable()
+        finish_head(model)
         return (model, info) if wants_info else model
+
+    @classmethod
+    def _adapt_head(
+        cls,
+        path: str,
+        config: PreTrainedConfig,
+        tensors: dict[str, torch.Tensor],
+        own_kwargs: dict,
+        backbone_kwargs: dict,
+    ) -> Callable[["FrozenBackboneModel"], None]:
+        """
+        Change the tensors of a checkpoint where the configuration asks for another head than its own, and return what remains
+        to be done with the loaded model.
+        """
+        return lambda model: None
 
     @classmethod
     def _is_optional(cls, name: str) -> bool:

@@ -700,6 +700,8 @@ class DiSTForVideoClassification(TextHeadMixin, DiSTPreTrainedModel):
             problem_type = "single_label_classification"
         if soft_targets and problem_type == "single_label_classification":
             return nn.functional.cross_entropy(logits, labels.to(logits))
+        if problem_type == "multi_label_classification":  # zeros and ones of any type
+            labels = labels.to(logits)
         return self.loss_function(labels, logits, self.config, **kwargs)
 
     @can_return_tuple
@@ -721,7 +723,7 @@ class DiSTForVideoClassification(TextHeadMixin, DiSTPreTrainedModel):
                 multi-label problems, and the outputs for regression.
             labels (`torch.Tensor`, *optional*):
                 As in the other classifiers of transformers, depending on `config.problem_type`: class indices
-                `(batch_size,)`, or multi-label or regression targets `(batch_size, num_labels)`. With the problem type
+                `(batch_size,)`, or multi-label (of any type) or regression targets `(batch_size, num_labels)`. With the problem type
                 `"single_label_classification"`, and with a text head and no problem type, also class probabilities
                 `(batch_size, num_labels)`, such as mixup makes.
             interpolate_pos_encoding, output_hidden_states, output_attentions:

@@ -3,6 +3,8 @@
 
 import contextlib
 import os
+import re
+from collections import Counter
 from collections.abc import Callable
 
 import torch
@@ -61,8 +63,18 @@ def clean_class_names(class_names: list[str]) -> list[str]:
     given = [class_names] if isinstance(class_names, str) else list(class_names)
     class_names = [name.strip().strip('"') if isinstance(name, str) else "" for name in given]
     if not class_names or not all(class_names):
-        raise ValueError(f"`class_names` must be one or more strings that are not empty, got {given[:8]}.")
+        where = f" (class {class_names.index('')})" if class_names else ""
+        raise ValueError(f"`class_names` must be one or more strings that are not empty, got {given[:8]}{where}.")
     return class_names
+
+
+def _class_names(config: DiSTConfig) -> list[str]:
+    return [str(config.id2label[label]) for label in sorted(config.id2label)]
+
+
+def _shorten(class_names: list[str]) -> str:
+    shown = ", ".join(map(repr, class_names[:4]))
+    return shown + f", … ({len(class_names)})" * (len(class_names) > 4)
 
 
 def load_text_model(name_or_path: str | os.PathLike, **download_kwargs) -> CLIPTextModelWithProjection:
@@ -118,6 +130,42 @@ class TextHeadMixin:
         # A new head can be trained or made from class names; CLIP's visual projection cannot.
         return super()._is_optional(name) and not name.endswith("visual_projection")
 
+    @classmethod
+    def _adapt_head(
+        cls, path: str, config: DiSTConfig, tensors: dict[str, torch.Tensor], own_kwargs: dict, backbone_kwargs: dict
+    ) -> Callable[[PreTrainedModel], None]:
+        """
+        Embed the class names of the configuration where they are not the checkpoint's own, as after
+        `from_pretrained(…, id2label=…)`, the usual way to fine-tune on other classes. The head is frozen, so that no other
+        vectors than those of the names would ever become right.
+        """
+        own_config = cls.config_class.from_pretrained(path, **own_kwargs)
+        class_names, own_class_names = _class_names(config), _class_names(own_config)
+        if config.head_type != "text" or class_names == own_class_names or own_config.head_type != "text":
+            return super()._adapt_head(path, config, tensors, own_kwargs, backbone_kwargs)
+        cures = (
+            "Load the model with its own classes and call `set_class_names`, which also takes a text encoder or embeddings, or "
+            'load it with `head_type="linear"` and `ignore_mismatched_sizes=True` to train a head on other classes.'
+        )
+        if all(re.fullmatch(r"LABEL_\d+", class_name) for class_name in class_names):
+            raise ValueError(
+                f"The text head needs the names of its {len(class_names)} classes, and not their number alone: pass `id2label`. "
+                f"{cures}"
+            )
+        # Without warnings about a tensor that is missing or has another shape.
+        tensors[f"{cls.head_prefix}class_embeds"] = torch.zeros(len(class_names), config.projection_dim)
+
+        def finish(model: PreTrainedModel):
+            try:
+                model.set_class_names(class_names, **backbone_kwargs)
+            except (OSError, ValueError) as error:
+                raise (OSError if isinstance(error, OSError) else ValueError)(
+                    f"{path} has the classes {_shorten(own_class_names)}, and the vectors of {_shorten(class_names)} cannot be made: "
+                    f"{error} {cures}"
+                ) from error
+
+        return finish
+
     @property
     def zero_shot_weight(self) -> float:
         """Share of CLIP's own frame logits in the logits; see [`~DiSTForVideoClassification.set_zero_shot_weight`]."""
@@ -164,9 +212,12 @@ class TextHeadMixin:
         """
         self._check_text_head("`set_class_names`")
         class_names = clean_class_names(class_names)
-        duplicates = sorted({name for name in class_names if class_names.count(name) > 1})
+        # CLIP's tokenizer knows neither capital letters nor the number of spaces.
+        words = [" ".join(name.lower().split()) for name in class_names]
+        counts = Counter(words)
+        duplicates = sorted({name for name, same in zip(class_names, words) if counts[same] > 1})
         if duplicates:
-            raise ValueError(f"`class_names` must be distinct, got more than once: {duplicates[:8]}.")
+            raise ValueError(f"`class_names` must be distinct words, got more than once: {duplicates[:8]}.")
 
         if class_embeds is None:
             class_embeds = self.embed_class_names(

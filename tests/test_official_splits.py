@@ -141,6 +141,6 @@ def test_zero_shot_scores_are_the_pipelines(tiny_dist, tmp_path):
     predictions = Dataset.from_parquet(str(tmp_path / "out" / "predictions.parquet"))
     classifier = pipeline("zero-shot-video-classification", model=tiny_dist)
     for row in predictions:
-        best, _ = classifier(row["video"], candidate_labels=["PanLeft", "PanRight"], zero_shot_weight=0.3)
+        best, _ = classifier(row["video"], candidate_labels=["Pan Left", "Pan Right"], zero_shot_weight=0.3)
         assert row["prediction_name"] == best["label"]
         assert row["score"] == pytest.approx(best["score"], rel=1e-4)

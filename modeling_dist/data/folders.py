@@ -7,14 +7,32 @@ from collections.abc import Iterator
 from transformers.utils import logging
 
 from .rows import LabeledVideos, make_path_dataset
-from .settings import VALIDATION_SPLITS, DatasetSettings
+from .settings import TRAIN_SPLITS, VALIDATION_SPLITS, DatasetSettings
+from .text import quote_some
 
 
 logger = logging.get_logger(__name__)
 
 VIDEO_EXTENSIONS = (
     *(".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".mpeg", ".wmv", ".flv", ".f4v"),
-    *(".3gp", ".ogv", ".ts", ".mts", ".m2ts", ".vob"),
+    *(".3gp", ".3g2", ".ogv", ".ogm", ".ts", ".mts", ".m2ts", ".m2t", ".trp", ".vob", ".mod", ".tod"),
+    *(".gif", ".apng", ".asf", ".mxf", ".qt", ".mpe", ".m1v", ".m2v", ".mpv", ".divx", ".xvid", ".dv", ".rm", ".rmvb"),
+    *(
+        ".nut",
+        ".wtv",
+        ".ivf",
+        ".y4m",
+        ".gxf",
+        ".h264",
+        ".264",
+        ".avc",
+        ".hevc",
+        ".h265",
+        ".265",
+        ".mjpg",
+        ".mjpeg",
+        ".obu",
+    ),
 )
 
 
@@ -59,8 +77,10 @@ def find_videos(folder: str | os.PathLike) -> list[str]:
 def _find_split_folders(folder: str, wanted: list[str]) -> dict[str, str] | None:
     """Return the folder of each split, or `None` if the subfolders are classes."""
     folders = [entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
-    splits = [name for name in sorted(folders) if name in wanted or name.lower() in ("train", *VALIDATION_SPLITS)]
-    validation = [name for name in splits if name.lower() != "train"]
+    splits = [
+        name for name in sorted(folders) if name in wanted or name.lower() in (*TRAIN_SPLITS, *VALIDATION_SPLITS)
+    ]
+    validation = [name for name in splits if name.lower() not in TRAIN_SPLITS]
     # "train" beside other folders, none of which is named like a validation split, is a class.
     has_splits = len(splits) == len(folders) or len(splits) > len(validation) > 0
     if not folders or not (has_splits or any(name in folders for name in wanted)):
@@ -72,6 +92,7 @@ def load_folder(folder: str, settings: DatasetSettings, wanted: list[str]) -> di
     """Return the videos of each split, or all of them under `None`. Subfolders named in `wanted` are splits."""
     splits = _find_split_folders(folder, wanted)
     loaded, num_others = {}, 0
+    empty_classes, classes = {}, set()
     for split, split_folder in (splits or {None: folder}).items():
         paths, num_other_files = _list_videos(split_folder)
         num_others += num_other_files
@@ -82,6 +103,12 @@ def load_folder(folder: str, settings: DatasetSettings, wanted: list[str]) -> di
                 f"{os.path.join(split_folder, outside[0])}{others} is not in the folder of a class. Arrange the videos as in "
                 f"{os.path.join(split_folder, 'archery', outside[0])}, or give a list of paths and labels."
             )
+        classes |= {path.split(os.sep, 1)[0] for path in paths}
+        empty_classes |= {
+            entry.name: entry.path
+            for entry in os.scandir(split_folder)
+            if entry.is_dir() and not entry.name.startswith(".")
+        }
         if paths:
             loaded[split] = LabeledVideos(
                 make_path_dataset([os.path.join(split_folder, path) for path in paths]),
@@ -96,5 +123,12 @@ def load_folder(folder: str, settings: DatasetSettings, wanted: list[str]) -> di
         raise ValueError(
             f"There are no videos in {folder}: no file ends with {', '.join(VIDEO_EXTENSIONS)}. Arrange the videos as in "
             f"{folder}/train/archery/a.mp4 or {folder}/archery/a.mp4, or give a list of paths and labels."
+        )
+    missing = sorted(path for name, path in empty_classes.items() if name not in classes)
+    if missing:
+        files = sorted(name for _, names in walk_folders(missing[0]) for name in names)[:3]
+        raise ValueError(
+            f"There is no video in {quote_some(missing, 3)}{f', but {quote_some(files)}' if files else ''}. Each folder is a class: "
+            "remove those that are none, or convert the files in it to a format of videos."
         )
     return loaded

@@ -22,9 +22,14 @@ def is_integer(label: str) -> bool:
 
 
 def class_name_in_words(name: str) -> str:
-    """Return a class name as words that CLIP's text encoder knows: "Apply Eye Makeup" for "ApplyEyeMakeup"."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name.replace("_", " "))
-    return " ".join(words.split())
+    """
+    Return a class name as words that CLIP's text encoder knows: "Apply Eye Makeup" for "ApplyEyeMakeup", "brush hair" for
+    "brush_hair". A name that consists of several words already stays as it is.
+    """
+    if len(name.split()) > 1:
+        return name
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", re.sub(r"[_+]", " ", name))
+    return " ".join(words.split()) or name
 
 
 def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
@@ -64,17 +69,38 @@ def read_class_names(class_names: list[str] | str | os.PathLike) -> list[str]:
     return names
 
 
+def _in_words(labels: list[str]) -> list[str]:
+    """Return the names of classes in words, which must be different ones."""
+    names = [class_name_in_words(label) for label in labels]
+    for name in find_repeated(names):
+        same = [label for label, words in zip(labels, names) if words == name]
+        raise ValueError(
+            f"The classes {quote_some(same)} have the same name in words, {name!r}. Rename one of them, or list all classes with "
+            "`class_names`."
+        )
+    return names
+
+
+def check_words(class_names: list[str]):
+    """Make sure that class names are words, of which the text head makes its vectors, and not the numbers of classes."""
+    if all(map(is_integer, class_names)):
+        raise ValueError(
+            f"The classes are the numbers {quote_some(class_names)}, which mean nothing to the text head. Give their names with "
+            "`class_names` (--class_names FILE), or train a linear head (--head_type linear)."
+        )
+
+
 def choose_class_names(videos: list["LabeledVideos"], class_names) -> tuple[list[str], str]:
     """
     Return the class names of labeled videos, and a description of where they come from: the given ones, otherwise those
-    that the source defines, otherwise the labels themselves.
+    that the source defines, otherwise the labels. Labels and names of the source are put into words.
     """
     if class_names is not None:
         given_by = f"from {class_names}" if isinstance(class_names, (str, os.PathLike)) else "`class_names`"
         return read_class_names(class_names), given_by
     for part in videos:
         if part.class_names is not None:
-            return part.class_names, f"of {part.origin}"
+            return _in_words(part.class_names), f"of {part.origin}"
     labels = {label for part in videos for label in part.labels}
     given_by = f"those of {videos[0].origin}"
     are_integers = all(map(is_integer, labels))
@@ -86,12 +112,22 @@ def choose_class_names(videos: list["LabeledVideos"], class_names) -> tuple[list
                 "videos without a label, use another split or leave these videos out."
             )
         return [str(index) for index in range(max(map(int, labels)) + 1)], given_by
-    return sorted(labels, key=int if are_integers else None), given_by
+    return _in_words(sorted(labels, key=int if are_integers else None)), given_by
 
 
 def number_labels(videos: "LabeledVideos", class_names: list[str], given_by: str) -> list[int]:
-    """Return the indices of the labels: those of their names, or the labels themselves if they are integers and not names."""
+    """
+    Return the indices of the labels: those of their names, as they are or in words, or the labels themselves if they are
+    integers and not names.
+    """
     indices = {name: index for index, name in enumerate(class_names)}
+    in_words: dict[str, set[int]] = {}
+    for name, index in indices.items():
+        in_words.setdefault(class_name_in_words(name).lower(), set()).add(index)
+    for label in dict.fromkeys(videos.labels):
+        found = in_words.get(class_name_in_words(label).lower(), ())
+        if len(found) == 1:
+            indices.setdefault(label, *found)
     unknown = [label for label in dict.fromkeys(videos.labels) if label not in indices]
     if not unknown:
         return [indices[label] for label in videos.labels]

@@ -4,16 +4,23 @@ those of Kinetics, and the JSON files of Something-Something V2.
 """
 
 import csv
+import dataclasses
+import functools
 import io
 import os
 import re
+from collections.abc import Callable, Iterator
+
+from transformers.utils import logging
 
 from .folders import VIDEO_EXTENSIONS
 from .labels import read_class_names
 from .rows import LabeledVideos, absolute_root, check_some_exist, make_path_dataset, resolve_path
-from .settings import DatasetSettings
+from .settings import SPLIT_COLUMNS, TRAIN_SPLITS, DatasetSettings
 from .text import quote_some, read_json_or_lines, read_text
 
+
+logger = logging.get_logger(__name__)
 
 # Column names that are recognized, preferred ones first.
 VIDEO_COLUMNS = (
@@ -58,27 +65,39 @@ def choose_columns(
     return chosen[0], chosen[1]
 
 
-def _read_csv(path: str, settings: DatasetSettings) -> list[tuple[str, str]]:
-    text = read_text(path)
+def _find_split_column(columns: list[str]) -> str | None:
+    return next((column for column in columns if column.strip().lower() in SPLIT_COLUMNS), None)
+
+
+def _split_csv(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines of a CSV or TSV file that are not empty, with their numbers, as lists of values."""
     first = text.split("\n", 1)[0]
     lines = csv.reader(io.StringIO(text), delimiter=max(",\t;", key=first.count))
-    columns = next(lines, None)
+    for line in lines:
+        if line:
+            yield lines.line_num, line
+
+
+def _read_csv(path: str, settings: DatasetSettings) -> list[tuple[str, ...]]:
+    lines = _split_csv(read_text(path))
+    _, columns = next(lines, (1, None))
     if not columns:
         raise ValueError(f"{path} is empty. Its first line must name the columns, as in: video,label")
-    video, label = map(columns.index, choose_columns(columns, settings.video_column, settings.label_column, path))
+    chosen = [*choose_columns(columns, settings.video_column, settings.label_column, path)]
+    split = _find_split_column(columns)
+    places = [columns.index(column) for column in (*chosen, *([] if split is None or split in chosen else [split]))]
     rows = []
-    for line in lines:
-        if len(line) not in (0, len(columns)):
+    for number, line in lines:
+        if len(line) != len(columns):
             raise ValueError(
-                f"Line {lines.line_num} of {path} has {len(line)} values for the {len(columns)} columns {quote_some(columns)}. "
+                f"Line {number} of {path} has {len(line)} values for the {len(columns)} columns {quote_some(columns)}. "
                 'Put values that contain a comma in quotes: "a, b.mp4",archery'
             )
-        if line:
-            rows.append((line[video], line[label]))
+        rows.append(tuple(line[place] for place in places))
     return rows
 
 
-def _read_json(path: str, settings: DatasetSettings) -> list[tuple[str, str]]:
+def _read_json(path: str, settings: DatasetSettings) -> list[tuple[str, ...]]:
     rows = read_json_or_lines(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(
@@ -88,8 +107,10 @@ def _read_json(path: str, settings: DatasetSettings) -> list[tuple[str, str]]:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if not columns:
         return []
-    video, label = choose_columns(columns, settings.video_column, settings.label_column, path)
-    return [(row.get(video), row.get(label)) for row in rows]
+    chosen = [*choose_columns(columns, settings.video_column, settings.label_column, path)]
+    split = _find_split_column(columns)
+    chosen += [] if split is None or split in chosen else [split]
+    return [tuple(row.get(column) for column in chosen) for row in rows]
 
 
 def _unquote(text: str) -> str:
@@ -97,6 +118,10 @@ def _unquote(text: str) -> str:
 
 
 def _read_lines(path: str) -> list[tuple[str, str]]:
+    if os.path.splitext(path)[1].lower() in (".csv", ".tsv"):
+        lines = [line for _, line in _split_csv(read_text(path))]
+        if all(len(line) == 2 for line in lines):
+            return [(video, label) for video, label in lines]
     rows = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         line = line.strip()
@@ -190,11 +215,42 @@ def load_list(path: str, format: str, settings: DatasetSettings) -> LabeledVideo
         if not all(
             isinstance(value, (str, int)) and not isinstance(value, bool) and str(value).strip() for value in row
         ):
-            raise ValueError(f"Video {number} of {path} needs a path and a label, but has {row[0]!r} and {row[1]!r}.")
-    paths = [resolve_path(str(video).strip(), root) for video, _ in rows]
+            what = ("a path", "a label", "a split")[: len(row)]
+            raise ValueError(
+                f"Video {number} of {path} needs {', '.join(what[:-1])} and {what[-1]}, but has "
+                f"{', '.join(map(repr, row[:-1]))} and {row[-1]!r}."
+            )
+    paths = [resolve_path(str(video).strip(), root) for video, *_ in rows]
     check_some_exist(paths, path, f"Relative paths are resolved against {root}, {root_is}.")
-    labels = [str(label).strip() for _, label in rows]
-    return LabeledVideos(make_path_dataset(paths), labels, path, class_names, root=root)
+    labels = [str(label).strip() for _, label, *_ in rows]
+    splits = [str(row[2]).strip() for row in rows] if len(rows[0]) == 3 else None
+    return LabeledVideos(make_path_dataset(paths), labels, path, class_names, root=root, splits=splits)
+
+
+def split_list(videos: LabeledVideos) -> dict[str | None, Callable[[], LabeledVideos]]:
+    """Return the splits that a column of a list names, or all videos under `None` if it has none for training."""
+    names = list(dict.fromkeys(videos.splits or ()))
+    if not any(name.lower() in TRAIN_SPLITS for name in names):
+        if len(names) > 1:
+            logger.warning(
+                f"The splits of {videos.origin} are not used, because none of them is called train: {quote_some(names)}."
+            )
+        return {None: lambda: videos}
+
+    def select(name: str) -> LabeledVideos:
+        rows = [row for row, split in enumerate(videos.splits) if split == name]
+        return dataclasses.replace(
+            videos,
+            videos=videos.videos.select(rows),
+            labels=[videos.labels[row] for row in rows],
+            origin=f"{videos.origin} ({name})",
+            splits=None,
+            is_part=True,
+        )
+
+    counts = ", ".join(f"{videos.splits.count(name)} {name}" for name in names)
+    logger.info(f"The splits are those that a column of {videos.origin} names: {counts}.")
+    return {name: functools.partial(select, name) for name in names}
 
 
 def read_excluded(exclude: str | os.PathLike) -> set[str]:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import fsspec
@@ -27,6 +28,8 @@ class LabeledVideos:
     class_names: list[str] | None = None  # all classes, if the source defines their order
     labels_are_words: bool = False  # labels are class names even if all of them are integers
     root: str | None = None  # folder or URL that relative paths start from
+    splits: list[str] | None = None  # the split of each video, if a column of the source names it
+    is_part: bool = False  # of a list that has other splits with the same classes
 
 
 # ---- paths
@@ -115,6 +118,25 @@ def paths_to_open(dataset: Dataset) -> list[str]:
 def has_bytes(dataset: Dataset) -> bool:
     """Whether any row holds the bytes of its video. Paths are then only names, which need not be unique."""
     return dataset.flatten().data.column("video.bytes").null_count < len(dataset.data)
+
+
+def _identify(path: str | None) -> tuple[int, int] | str | None:
+    """Return what all names of a file have in common, such as links to it, or the name itself if there is no such file."""
+    if path is None or is_url(path):
+        return path
+    try:
+        status = os.stat(path)
+    except OSError:
+        return path
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+
+
+def find_common_files(paths: list[str | None], other_paths: list[str | None]) -> list[str]:
+    """Return those of the first paths, sorted, whose files are among the other ones, under whatever name."""
+    with ThreadPoolExecutor(16) as pool:  # a disk on the network answers slowly, but many questions at once
+        identities, others = (list(pool.map(_identify, given, chunksize=256)) for given in (paths, other_paths))
+    found = set(others)
+    return sorted({path for path, identity in zip(paths, identities) if path is not None and identity in found})
 
 
 def write_video_list(dataset: Dataset, path: str | os.PathLike):

@@ -12,8 +12,11 @@ from ..command_line import Settings, option
 DATASET_FORMATS = ("auto", "folder", "csv", "json", "list", "ssv2", "hub", "disk")
 # Datasets that are evaluated on three official splits, see `load_official_splits`.
 OFFICIAL_SPLITS = ("ucf101", "hmdb51")
-# Names of a validation split, preferred ones first.
-VALIDATION_SPLITS = ("validation", "val", "valid", "test")
+# Names of splits, in any case, preferred ones first.
+TRAIN_SPLITS = ("train", "training", "trn")
+VALIDATION_SPLITS = ("validation", "val", "valid", "dev", "eval", "evaluation", "test", "testing", "tst")
+# Names of the column of a list that says which split a video belongs to.
+SPLIT_COLUMNS = ("split", "subset", "partition")
 DECODERS = ("auto", "pyav", "decord", "torchcodec")
 DAMAGED = ("error", "warn", "ignore")
 MOTIONS = (

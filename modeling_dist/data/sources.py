@@ -20,9 +20,9 @@ from transformers.utils import logging
 from .folders import VIDEO_EXTENSIONS, is_video_name, load_folder, walk_folders
 from .hub_datasets import load_rows, open_dataset
 from .labels import choose_class_names, number_labels
-from .lists import detect_list_format, load_list, read_excluded
-from .rows import LabeledVideos, has_bytes, is_url, resolve_path, video_paths
-from .settings import DATASET_FORMATS, VALIDATION_SPLITS, DatasetSettings
+from .lists import detect_list_format, load_list, read_excluded, split_list
+from .rows import LabeledVideos, find_common_files, has_bytes, is_url, resolve_path, video_paths
+from .settings import DATASET_FORMATS, TRAIN_SPLITS, VALIDATION_SPLITS, DatasetSettings
 from .text import find_repeated, quote_some
 
 
@@ -90,6 +90,8 @@ def _open_splits(settings: DatasetSettings, wanted: list[str], token: str | bool
             for split, part in parts.items()
             if len(part)
         }
+    if format in ("csv", "json"):
+        return split_list(load_list(path, format, settings))
     return {None: functools.partial(load_list, path, format, settings)}
 
 
@@ -172,9 +174,10 @@ def load_videos(
         dataset (`str`, `os.PathLike` or `DatasetSettings`):
             One of the following, or settings that name it and whose fields are the options below:
 
-            - a folder with one subfolder per class, or with `train` and `validation` (`val`, `valid`, `test`) folders that
-              hold these;
-            - a CSV or TSV file with a header, or a JSON or JSON Lines file, with columns for the path and the label;
+            - a folder with one subfolder per class, or with `train` (`training`) and `validation` (`val`, `valid`, `dev`,
+              `eval`, `test`, `testing`) folders that hold these, in upper or lower case;
+            - a CSV or TSV file with a header, or a JSON or JSON Lines file, with columns for the path and the label, and if
+              there are splits one called `split`, `subset` or `partition`;
             - a text file with a path and a label per line, separated by a space, a tab or a comma. Paths may contain
               spaces, and so may labels after a path with the extension of a video;
             - a JSON file of Something-Something V2 (train or validation), with `labels.json` beside it;
@@ -223,8 +226,8 @@ def load_videos(
         if chosen == [None]:
             raise _missing_split(settings.dataset, " or ".join(names), splits)
     parts = [splits[name]() for name in chosen]
-    has_folders = any(part.labels_are_words for part in parts)
-    named = [load_split() for load_split in splits.values()] if has_folders else parts
+    share_classes = any(part.labels_are_words or part.is_part for part in parts)
+    named = [load_split() for load_split in splits.values()] if share_classes else parts
     finished = _finish(parts, *choose_class_names(named, settings.class_names), settings.exclude)
     _warn_about_repeated(finished, settings.dataset)
     return concatenate_datasets(finished) if len(finished) > 1 else finished[0]
@@ -234,7 +237,10 @@ def load_videos(
 
 
 def _split_at_random(dataset: Dataset, fraction: float, seed: int, origin: str) -> tuple[list[int], list[int]]:
-    """Return the rows to train on and to validate on: the same share of every class, rounded so that the total is right."""
+    """
+    Return the rows to train on and to validate on: the same share of every class, rounded so that the total is right, but at
+    least one video of each class that has two.
+    """
     if not 0 < fraction < 1:
         raise ValueError(f"`validation_fraction` must lie between 0 and 1, got {fraction}.")
     repeated = [] if has_bytes(dataset) else find_repeated(video_paths(dataset))
@@ -243,7 +249,7 @@ def _split_at_random(dataset: Dataset, fraction: float, seed: int, origin: str) 
             f"{origin} lists {len(repeated)} videos more than once ({quote_some(repeated, 3)}), so a random validation set "
             "could contain training videos. List each video once, or provide validation videos."
         )
-    labels = np.asarray(dataset["label"][:])
+    labels, names = np.asarray(dataset["label"][:]), dataset.features["label"].names
     classes, counts = np.unique(labels, return_counts=True)
     generator = np.random.default_rng(seed)
     shares = counts * fraction
@@ -253,6 +259,12 @@ def _split_at_random(dataset: Dataset, fraction: float, seed: int, origin: str) 
     order = np.lexsort((generator.random(len(classes)), -(shares - held_out)))
     for place in [place for place in order if held_out[place] < counts[place] - 1][: max(missing, 0)]:
         held_out[place] += 1
+    held_out[(held_out == 0) & (counts > 1)] = 1
+    alone = [names[label] for label, count in zip(classes, counts) if count == 1]
+    if alone and len(alone) < len(classes):
+        logger.warning(
+            f"No video is set aside for validation of the classes of {origin} that have only one: {quote_some(alone)}."
+        )
     if not held_out.sum():
         raise ValueError(
             f"{origin} has only one video of every class, so none can be set aside for validation. Provide validation videos."
@@ -287,11 +299,11 @@ def load_train_and_validation(
         validation (`str` or `os.PathLike`, *optional*):
             A second dataset for validation, read with the same options.
         train_split, validation_split (`str`, default to `"train"` and `None`):
-            Splits to train and to validate on. With `None`, the first that exists of `validation`, `val`, `valid` and `test`;
-            if there is none, a random part of the training videos is set aside.
+            Splits to train and to validate on. `"train"` is also `"training"`. With `None`, the first that exists of
+            `validation`, `val`, `valid`, `dev`, `eval`, `evaluation`, `test` and `testing`; if there is none, a random part of the training videos is set aside.
         validation_fraction (`float`, defaults to 0.1), seed (`int`, defaults to 0):
-            Size of the random part, in which proportion every class is divided as nearly as possible, though it keeps at
-            least one training video, and its seed: the same videos in the same order are always divided in the same way.
+            Size of the random part, in which proportion every class is divided as nearly as possible, though of two videos
+            or more at least one is set aside and one trained on, and its seed: the same videos in the same order are always divided in the same way.
         token, options:
             As for [`load_videos`].
 
@@ -307,7 +319,7 @@ def load_train_and_validation(
     explicit = [name for name in (train_split, validation_split) if name not in (None, "train")]
 
     splits = _open_splits(settings, explicit, token)
-    train_name = _find_split(splits, (train_split,))
+    train_name = _find_split(splits, TRAIN_SPLITS if train_split == "train" else (train_split,))
     if train_name is None and (None not in splits or train_split != "train"):
         raise _missing_split(settings.dataset, train_split, splits)
     train = splits[train_name]()
@@ -335,7 +347,7 @@ def load_train_and_validation(
         logger.info(f"{name}: {len(part_dataset)} videos of {part.origin}.")
         _warn_about_repeated([part_dataset], part.origin)
     if not any(map(has_bytes, finished)):
-        both = set(video_paths(finished[0])) & set(video_paths(finished[1]))
+        both = find_common_files(*map(video_paths, finished))
         if both:
-            logger.warning(f"{len(both)} videos are in both training and validation: {quote_some(sorted(both), 3)}.")
+            logger.warning(f"{len(both)} videos are in both training and validation: {quote_some(both, 3)}.")
     return finished[0], finished[1]

@@ -7,6 +7,7 @@ from pathlib import Path
 from accelerate.logging import get_logger
 from datasets import Dataset
 
+from ..data.labels import check_words
 from ..data.official_splits import load_official_splits
 from ..data.rows import video_name
 from ..data.settings import OFFICIAL_SPLITS, VALIDATION_SPLITS
@@ -39,6 +40,9 @@ class EvaluationResult:
         metrics, lines = self.metrics, []
         for name in ACCURACIES:
             lines.append(f"{name:20} {metrics[name]:7.2%}")
+            counts = metrics.get("num_videos_per_class", {}).values()
+            if name == "mean_class_accuracy" and not all(counts):
+                lines[-1] += f" over the {sum(map(bool, counts))} of {len(counts)} classes that have videos"
             if "splits" in metrics:
                 lines[-1] += f" ± {metrics[f'{name}_std']:.2%} over the {len(metrics['splits'])} splits"
         lines.append(f"{'videos':20} {metrics['num_videos']:7,}")
@@ -100,6 +104,8 @@ def evaluate(settings: EvaluationSettings) -> EvaluationResult:
         videos, splits = load_dataset(settings, settings.class_names if settings.zero_shot else class_names)
         if settings.zero_shot:
             class_names = videos.features["label"].names
+            if settings.class_names is None:
+                check_words(class_names)
             text_options = settings.select("text_model", "tokenizer", "prompt_templates", "zero_shot_weight")
             model.set_class_names(class_names, **text_options)
     model.to(accelerator.device)

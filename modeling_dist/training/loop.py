@@ -28,6 +28,7 @@ from tqdm.auto import tqdm
 
 from ..configuration_dist import DiSTConfig
 from ..data.augmentation import BatchMixing, ClipAugmentation, parse_label_pairs
+from ..data.labels import check_words
 from ..data.loading import TrainingClips, collate_clips
 from ..data.rows import hash_videos, video_name, write_video_list
 from ..data.samplers import TrainingBatchSampler, seed_from
@@ -79,6 +80,8 @@ def build_model(
     one are changed to what it has.
     """
     if settings.model is None:
+        if settings.head_type == "text" and settings.class_names is None:
+            check_words(class_names)
         model = DiSTForVideoClassification.from_backbone(
             settings.backbone,
             revision=settings.backbone_revision,
@@ -101,6 +104,8 @@ def build_model(
             options |= {"head_type": "linear", "num_labels": len(class_names), "ignore_mismatched_sizes": True}
         model = DiSTForVideoClassification.from_pretrained(settings.model, **options)
         if settings.head_type == "text" and not has_classes:
+            if settings.class_names is None:
+                check_words(class_names)
             model.set_class_names(class_names)
         elif settings.head_type == "linear" and not (had_linear_head and has_classes):
             logger.info("The linear head is new, because the model has none for these classes.")
