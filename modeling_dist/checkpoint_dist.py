@@ -41,6 +41,16 @@ def add_variant(name: str, variant: str | None) -> str:
     return f"{stem}.{variant}.{suffix}" if variant else name
 
 
+def refuse_missing_folder(name_or_path: str):
+    """Raise a `FileNotFoundError` for what can only be a folder and is not there, which the Hub's client takes for an id."""
+    is_path = os.path.isabs(name_or_path) or name_or_path.startswith((".", "~")) or name_or_path.count("/") > 1
+    if is_path and not os.path.exists(name_or_path):
+        raise FileNotFoundError(
+            f"There is no folder {os.path.abspath(name_or_path)}. Give a folder that exists, or the id of a repository on the Hub "
+            "(owner/name)."
+        )
+
+
 def read_checkpoint(
     name_or_path: str, variant: str | None = None, use_safetensors: bool | None = None, **download_kwargs
 ) -> tuple[dict[str, torch.Tensor], str | None]:
@@ -49,6 +59,7 @@ def read_checkpoint(
     Return them, memory-mapped from the files, and the commit that they come from (`None` for a folder). What cannot be
     read is an `OSError`.
     """
+    refuse_missing_folder(name_or_path)
     safe, pickled = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME), (WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
     names = {None: safe + pickled, True: safe, False: pickled}[use_safetensors]
     names = [add_variant(name, variant) for name in names]

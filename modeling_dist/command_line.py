@@ -131,6 +131,8 @@ def add_options(parser: argparse.ArgumentParser, settings_class: type[Settings])
         if value_type is bool:
             names.append(f"--no_{field.name}")
             kwargs["action"] = Flag
+            if kwargs["default"]:
+                kwargs["help"] += f"; on by default, and --no_{field.name} turns it off"
         else:
             kwargs |= {"type": value_type, "choices": field.metadata["choices"], "metavar": field.metadata["metavar"]}
             kwargs["nargs"] = "+" if is_list else None

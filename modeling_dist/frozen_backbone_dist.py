@@ -35,6 +35,7 @@ from .checkpoint_dist import (
     fingerprint_weights,
     in_backbone,
     read_checkpoint,
+    refuse_missing_folder,
     same_samples,
     sample_weights,
     select_backbone,
@@ -230,6 +231,7 @@ class FrozenBackboneModel(PreTrainedModel):
             raise ValueError("`state_dict` needs `pretrained_model_name_or_path=None`; give one of the two.")
 
         path = os.fspath(pretrained_model_name_or_path)
+        refuse_missing_folder(path)
         shared_kwargs = {name: kwargs[name] for name in DOWNLOAD_OPTIONS if name in kwargs}
         own_kwargs = {name: kwargs[name] for name in ("revision", "subfolder") if name in kwargs} | shared_kwargs
         if not isinstance(config, PreTrainedConfig):

@@ -513,7 +513,11 @@ class DiSTModel(DiSTPreTrainedModel):
         shape = tuple(pixel_values_videos.shape)
         fits = all(length % patch_size == 0 if interpolate_pos_encoding else length == size for length in shape[-2:])
         if len(shape) != num_axes or shape[-4:-2] != (self.config.num_frames, 3) or not fits:
-            hint = "" if interpolate_pos_encoding else " Other sizes need `interpolate_pos_encoding=True`."
+            hint, num_frames = "", self.config.num_frames
+            if len(shape) == num_axes and shape[-3] == 3 and shape[-4] != num_frames:
+                hint = f" The clips have {shape[-4]} frames, and this model takes {num_frames}: prepare them with `num_frames={num_frames}`."
+            elif len(shape) == num_axes and shape[-4:-2] == (num_frames, 3) and not interpolate_pos_encoding:
+                hint = " Other sizes need `interpolate_pos_encoding=True`."
             raise ValueError(f"`pixel_values_videos` must have shape {expected}, got {shape}.{hint}")
         return shape[-2] // patch_size, shape[-1] // patch_size
 

@@ -216,3 +216,29 @@ def test_a_model_of_classes_in_words_is_evaluated_on_the_folders_that_it_was_tra
     assert list(metrics["per_class_accuracy"]) == list(NAMES.values()) and metrics["num_videos"] == 2
     train_videos, _ = load_train_and_validation(tmp_path / "videos")
     assert {row["video"]["path"].split("/")[-2] for row in train_videos} == set(NAMES)
+
+
+# ---- what cannot be right
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 3, 32, 32), (2, 16, 3, 32, 32), (1, 3, 4, 3, 32, 32)])
+def test_a_wrong_number_of_frames_is_named(tiny_dist, shape):
+    model = DiSTForVideoClassification.from_pretrained(tiny_dist)
+    with pytest.raises(
+        ValueError, match=rf"The clips have {shape[-4]} frames, and this model takes 8.*`num_frames=8`"
+    ) as error:
+        model(torch.zeros(shape))
+    assert "interpolate_pos_encoding" not in str(error.value)
+    with pytest.raises(ValueError, match="Other sizes need `interpolate_pos_encoding=True`"):
+        model(torch.zeros(1, 8, 3, 48, 48))
+
+
+@pytest.mark.parametrize("folder", ["/no/such/folder", "no/such/folder", "./gone", "~/gone"])
+def test_a_folder_that_does_not_exist_is_named(tiny_dist, folder):
+    for load in (
+        lambda: DiSTForVideoClassification.from_pretrained(folder),
+        lambda: DiSTForVideoClassification.from_backbone(folder, class_names=["a"]),
+        lambda: DiSTForVideoClassification.from_pretrained(tiny_dist, backbone=folder),
+    ):
+        with pytest.raises(OSError, match=r"There is no folder .*(gone|such/folder)\. Give a folder that exists"):
+            load()

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from modeling_dist import DiSTForVideoClassification, DiSTVideoProcessor, VideoDecodingError
 from modeling_dist.data.motion_dataset import make_motion_dataset
 from modeling_dist.data.settings import PANS
-from modeling_dist.training import train
+from modeling_dist.training import loop, train
 from modeling_dist.training.checkpoint import find_checkpoint, list_checkpoints
 from modeling_dist.training.settings import parse_settings
 
@@ -206,19 +206,44 @@ def test_resuming_another_run_is_refused(run, trained_dist, motion_videos, tmp_p
     assert checkpoints_of(trained_dist) == ["checkpoint-8", "checkpoint-12"]
 
 
-def test_unreadable_validation_video_costs_no_training(run, motion_videos, tmp_path):
+def test_unreadable_validation_videos_are_all_named_before_training(run, motion_videos, tmp_path):
     videos = shutil.copytree(motion_videos, tmp_path / "videos")
-    (videos / "validation" / PANS[0] / "bad.mp4").write_text("not a video")
+    for name in ("bad.mp4", "worse.mp4"):
+        (videos / "validation" / PANS[0] / name).write_text("not a video")
     settings = {**SHORT, "dataset": str(videos)}
-    with pytest.raises(VideoDecodingError, match=r"(?s)bad\.mp4.*--skip_unreadable"):
+    message = r"(?s)^2 of the 7 validation videos cannot be read\..*--skip_unreadable.*--exclude.*bad\.mp4.*worse\.mp4"
+    for num_workers in (0, 1):
+        with pytest.raises(VideoDecodingError, match=message):
+            run(tmp_path / "out", **settings, num_workers=num_workers)
+        assert not (tmp_path / "out").exists()
+
+    run(tmp_path / "out", **settings, skip_unreadable=True)
+    metrics = read_json(tmp_path / "out" / "metrics.json")
+    assert metrics["num_videos"] == NUM_VALIDATION and metrics["num_unreadable"] == 2
+
+
+def test_validation_video_that_turns_out_unreadable_costs_no_training(run, motion_videos, tmp_path, monkeypatch):
+    videos = shutil.copytree(motion_videos, tmp_path / "videos")
+    settings = {**SHORT, "dataset": str(videos)}
+    bad = next((videos / "validation" / PANS[0]).iterdir())
+    content = bad.read_bytes()
+    write = loop.write_video_list
+    # After the probe, when the run begins to write.
+    monkeypatch.setattr(loop, "write_video_list", lambda *args: (write(*args), bad.write_text("not a video")))
+    with pytest.raises(VideoDecodingError, match=rf"(?s){bad.name}.*--skip_unreadable"):
         run(tmp_path / "out", **settings)
     assert find_checkpoint(tmp_path / "out", "latest").name == "checkpoint-4"
-
-    run(tmp_path / "out", **settings, resume_from_checkpoint="latest", skip_unreadable=True)
-
-    metrics = read_json(tmp_path / "out" / "metrics.json")
-    assert metrics["num_videos"] == NUM_VALIDATION and metrics["num_unreadable"] == 1
+    bad.write_bytes(content)
+    monkeypatch.setattr(loop, "write_video_list", write)
+    run(tmp_path / "out", **settings, resume_from_checkpoint="latest")
     assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_warm_up_scales_with_the_epochs_unless_it_is_set(run, tmp_path):
+    run(tmp_path, num_epochs=2, warmup_epochs=None)
+    assert read_json(tmp_path / "training_settings.json")["warmup_epochs"] == pytest.approx(1 / 3)
+    rates = [record["learning_rate"] for record in read_json(tmp_path / "training_history.json") if "loss" in record]
+    assert max(rates) == rates[0]  # the first record comes after two of eight updates, when the warm-up is over
 
 
 # ---- options

@@ -5,9 +5,10 @@ Every video is decoded. One that is broken enough to crash the process that deco
 """
 
 import csv
+import functools
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -59,9 +60,17 @@ class ScanReport:
 class _Probe:
     """Dataset for a [`VideoLoader`] that decodes a video and returns its index and its problem, if any."""
 
-    def __init__(self, dataset: Dataset, num_frames: int, full: bool, decoder: str, damaged: str, limits: VideoLimits):
-        self.dataset, self.num_frames, self.full = dataset, num_frames, full
-        self.decoder, self.damaged, self.limits = decoder, damaged, limits
+    def __init__(
+        self,
+        dataset: Dataset,
+        choose_frames: Callable[[int, float | None], list[int]],
+        num_frames: int = 1,
+        decoder: str | None = None,
+        damaged: str | None = None,
+        limits: dict[str, float] | None = None,
+    ):
+        self.dataset, self.choose_frames, self.num_frames = dataset, choose_frames, num_frames
+        self.decoder, self.damaged, self.limits = decoder or "auto", damaged or "warn", VideoLimits(**(limits or {}))
         self.watch = VideoWatch()
 
     def name_of(self, index: int) -> str:
@@ -73,7 +82,7 @@ class _Probe:
             with self.watch(index, self.limits):
                 decoded = decode_video(
                     video_source(self.dataset[index]["video"], self.limits),
-                    self._choose_frames,
+                    self.choose_frames,
                     self.decoder,
                     consume=lambda start, frames: None,
                     damaged=damage.append if self.damaged == "warn" else self.damaged,
@@ -87,11 +96,6 @@ class _Probe:
             reason = f"{decoded.total_num_frames} frames, fewer than {self.num_frames}"
             return index, self._problem(index, "too short", reason)
         return index, None
-
-    def _choose_frames(self, total_num_frames: int, fps: float | None) -> list[int]:
-        if self.full:
-            return list(range(total_num_frames))
-        return segment_frame_indices(total_num_frames, self.num_frames, EVALUATION_CLIPS).flatten().tolist()
 
     def _problem(self, index: int, problem: str, reason: str) -> VideoProblem:
         return VideoProblem(index, self.name_of(index), problem, " ".join(reason.split()))
@@ -118,11 +122,36 @@ def scan_videos(
     """
     if num_frames < 1:
         raise ValueError(f"`num_frames` must be at least 1, got {num_frames}.")
-    limits = VideoLimits(**(limits or {}))
-    probe = _Probe(dataset, num_frames, full, decoder or "auto", damaged or "warn", limits)
+    choose_frames = _choose_all if full else functools.partial(_choose_for_evaluation, num_frames)
+    probe = _Probe(dataset, choose_frames, num_frames, decoder, damaged, limits)
     loader = VideoLoader(probe, [[index] for index in range(len(dataset))], itemgetter(0), num_workers)
     found = dict(tqdm(loader, disable=not progress, desc="Scanning", unit="video"))
     return [problem for _, problem in sorted(found.items()) if problem is not None]
+
+
+def _choose_all(total_num_frames: int, fps: float | None) -> list[int]:
+    return list(range(total_num_frames))
+
+
+def _choose_first(total_num_frames: int, fps: float | None) -> list[int]:
+    return [0]
+
+
+def _choose_for_evaluation(num_frames: int, total_num_frames: int, fps: float | None) -> list[int]:
+    return segment_frame_indices(total_num_frames, num_frames, EVALUATION_CLIPS).flatten().tolist()
+
+
+def find_unreadable(
+    dataset: Dataset, indices: Sequence[int], num_workers: int = 0, progress: str | None = None, **options
+) -> dict[int, str]:
+    """
+    Decode the first frame of some videos of a dataset, and return the reasons for those that cannot be read, by their indices.
+    `progress` is the title of a progress bar, and `options` are `decoder`, `damaged` and `limits` as in [`scan_videos`].
+    """
+    probe = _Probe(dataset, _choose_first, **options)
+    loader = VideoLoader(probe, [[index] for index in indices], itemgetter(0), num_workers)
+    found = tqdm(loader, disable=progress is None, desc=progress, unit="video")
+    return {index: problem.reason for index, problem in found if problem and problem.problem == "unreadable"}
 
 
 def write_problems(path: str | os.PathLike, problems: Sequence[VideoProblem]):

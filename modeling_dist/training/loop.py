@@ -32,6 +32,7 @@ from ..data.labels import check_words
 from ..data.loading import TrainingClips, collate_clips
 from ..data.rows import hash_videos, video_name, write_video_list
 from ..data.samplers import TrainingBatchSampler, seed_from
+from ..data.scanning import find_unreadable
 from ..data.sources import load_train_and_validation
 from ..data.workers import VideoLoader
 from ..evaluation.plots import plot_training_curves
@@ -41,6 +42,7 @@ from ..files import atomic_file, write_json
 from ..frozen_backbone_dist import refuse_local_backbone
 from ..hub import publish
 from ..modeling_dist import DiSTForVideoClassification
+from ..video_decoding_dist import VideoDecodingError
 from ..video_processing_dist import DiSTVideoProcessor
 from .checkpoint import TrainingState, load_checkpoint, read_training_state, save_checkpoint
 from .optimization import cosine_schedule, make_optimizer
@@ -172,6 +174,8 @@ class _Run:
     def __init__(self, settings: TrainingSettings):
         self.settings = dataclasses.replace(settings)  # resolved below; the caller's stay as they are
         self.settings.check()
+        if self.settings.warmup_epochs is None:
+            self.settings.warmup_epochs = self.settings.num_epochs / 6
         self.output_dir = Path(settings.output_dir)
         self.prepare_processes()
         self.checkpoint = find_start(self.settings)
@@ -179,6 +183,8 @@ class _Run:
         self.prepare_model()
         self.prepare_optimizer()
         self.prepare_state()
+        if not self.settings.skip_unreadable:
+            self.probe_validation()
 
     def prepare_processes(self):
         settings = self.settings
@@ -287,6 +293,23 @@ class _Run:
                 )
             logger.info(f"Resumed from {self.checkpoint}, after {self.state.step} updates.")
 
+    def probe_validation(self):
+        """Make sure that no validation video ends the run at its first evaluation."""
+        accelerator, settings, videos = self.accelerator, self.settings, self.validation_videos
+        own = range(accelerator.process_index, len(videos), accelerator.num_processes)
+        progress = "Opening the validation videos" if accelerator.is_main_process and len(videos) > 1000 else None
+        reading = settings.select("decoder", "damaged", "limits")
+        found = find_unreadable(videos, own, settings.num_workers, progress, **reading)
+        reasons = [reason for _, reason in sorted(gather_object(list(found.items())))]
+        if reasons:
+            more = f"\n… and {len(reasons) - 20:,} more" if len(reasons) > 20 else ""
+            raise VideoDecodingError(
+                f"{len(reasons):,} of the {len(videos):,} validation videos cannot be read. Leave them out with --skip_unreadable, "
+                "which counts them, or with --exclude and the list that `modeling-dist scan` writes.\n"
+                + "\n".join(reasons[:20])
+                + more
+            )
+
     def start(self):
         """Clear the output folder, write down what is trained on what, and start to read videos."""
         accelerator, settings = self.accelerator, self.settings
@@ -306,7 +329,8 @@ class _Run:
         logger.info(
             f"{len(self.train_videos)} videos to train on and {len(self.validation_videos)} to evaluate on, "
             f"{len(self.class_names)} classes; {settings.num_epochs} epochs of {self.updates_per_epoch} updates of "
-            f"{self.batch_size} clips on {accelerator.num_processes} process(es), mixed precision {accelerator.mixed_precision}; "
+            f"{self.batch_size} clips on {accelerator.num_processes} process(es), "
+            f"{'in float32' if accelerator.mixed_precision == 'no' else f'mixed precision {accelerator.mixed_precision}'}; "
             f"peak learning rate {self.peak_learning_rate:.3g}; {counts['tunable']:,} tunable and {counts['frozen']:,} "
             "frozen parameters."
         )
@@ -454,7 +478,8 @@ class _Run:
         )
         self.metrics = metrics = compute_metrics(predictions, videos, self.class_names)
         figures = {f"eval_{name}": metrics[name] for name in ("top1", "top5", "mean_class_accuracy", "loss")}
-        logger.info(f"Epoch {epoch:g}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        shown = {name: value for name, value in figures.items() if name != "eval_top5" or len(self.class_names) > 5}
+        logger.info(f"Epoch {epoch:g}: " + ", ".join(f"{name} {value:.4f}" for name, value in shown.items()))
         accelerator.log(figures, step=state.step)
         figures |= {f"eval_{name}": metrics[name] for name in ("num_unreadable", "num_damaged")}
         state.history.append({"step": state.step, "epoch": epoch} | figures)

@@ -69,7 +69,7 @@ class TrainingSettings(ReadingSettings, DatasetSettings):
     base_learning_rate: float = option(3.2e-4, "peak for base_batch_size clips, scaled linearly with the batch")
     base_batch_size: int = option(256, "number of clips that base_learning_rate is for", minimum=1)
     learning_rate: float | None = option(None, "peak learning rate, instead of the scaled base_learning_rate")
-    warmup_epochs: float = option(6, "number of epochs of linear warm-up", minimum=0)
+    warmup_epochs: float | None = option(None, "epochs of linear warm-up; a sixth of all by default", minimum=0)
     warmup_start_learning_rate: float = option(8e-7, "learning rate that the warm-up starts from")
     weight_decay: float = option(1e-4, "weight decay, except for biases, norms, tokens and positions", minimum=0)
     adam_beta1: float = option(0.9, "decay rate of AdamW's first moment")
@@ -115,7 +115,7 @@ class TrainingSettings(ReadingSettings, DatasetSettings):
         for name, length in (("crop_scale", 2), ("crop_ratio", 2), ("color_jitter", 4)):
             if len(getattr(self, name)) != length:
                 raise ValueError(f"--{name} takes {length} numbers, got {getattr(self, name)}.")
-        if not self.warmup_epochs < self.num_epochs:
+        if self.warmup_epochs is not None and not self.warmup_epochs < self.num_epochs:
             raise ValueError(
                 f"--warmup_epochs must be less than --num_epochs, got {self.warmup_epochs:g} and {self.num_epochs}."
             )
