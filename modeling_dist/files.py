@@ -25,6 +25,26 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: str | os.PathLike, is_folder: bool = True):
+    """
+    Make sure, before much time is spent on what shall be written, that a folder (or a file) can be written: that no file is in
+    the way, or folder where the file belongs, and that there are permission and space. Nothing is changed.
+    """
+    path = Path(path).absolute()
+    if not is_folder and path.is_dir():
+        raise IsADirectoryError(f"{path} cannot be written, because it is a folder. Give the name of a file.")
+    folder = path if is_folder else path.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{path} cannot be written, because {folder} is not a folder. Choose another place.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path} cannot be written: no permission to write to {folder}. Choose another place.")
+    free = shutil.disk_usage(folder).free
+    if free < 2**20:
+        raise OSError(f"{path} cannot be written: there are only {free:,} bytes left on the disk. Make room.")
+
+
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     """

@@ -1,14 +1,20 @@
 """Files and folders appear complete or not at all."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from modeling_dist.data import ScanSettings, scan
+from modeling_dist.evaluation import EvaluationSettings, PredictionSettings, evaluate, predict_files
 from modeling_dist.files import (
     atomic_file,
     atomic_folder,
+    check_writable,
     read_json,
     read_json_object,
     write_json,
 )
+from modeling_dist.training import TrainingSettings, train
 
 
 def test_file_is_replaced_at_the_end(tmp_path):
@@ -84,3 +90,42 @@ def test_other_json_than_an_object_is_refused(tmp_path):
     write_json(tmp_path / "a.json", [1])
     with pytest.raises(ValueError, match=r"a\.json must hold a JSON object, and holds a list"):
         read_json_object(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_place_that_cannot_be_written_to_is_found_before(tmp_path, is_folder, monkeypatch):
+    check_writable(tmp_path / "new" / "deep" / "out", is_folder)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("in the way")
+    for path in (tmp_path / "file" / "out", tmp_path / "file" / "deep" / "out"):
+        with pytest.raises(
+            NotADirectoryError, match=rf"{path} cannot be written, because {tmp_path}/file is not a folder"
+        ):
+            check_writable(path, is_folder)
+    if is_folder:
+        with pytest.raises(NotADirectoryError, match="is not a folder"):
+            check_writable(tmp_path / "file")
+    else:
+        check_writable(tmp_path / "file", is_folder=False)
+        with pytest.raises(IsADirectoryError, match="it is a folder"):
+            check_writable(tmp_path, is_folder=False)
+    monkeypatch.setattr("modeling_dist.files.os.access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match=rf"no permission to write to {tmp_path}\. Choose"):
+        check_writable(tmp_path / "out", is_folder)
+    monkeypatch.undo()
+    monkeypatch.setattr("modeling_dist.files.shutil.disk_usage", lambda path: SimpleNamespace(free=100))
+    with pytest.raises(OSError, match="only 100 bytes left"):
+        check_writable(tmp_path / "out", is_folder)
+
+
+def test_commands_find_it_before_they_load_anything(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    path, gone = str(tmp_path / "file" / "out"), str(tmp_path / "gone")
+    for run in (
+        lambda: train(TrainingSettings(dataset=gone, output_dir=path)),
+        lambda: evaluate(EvaluationSettings(dataset=gone, model=gone, output_dir=path)),
+        lambda: predict_files(PredictionSettings(videos=[gone], model=gone, output=f"{path}.csv")),
+        lambda: scan(ScanSettings(dataset=gone, num_frames=8, output=f"{path}.csv")),
+    ):
+        with pytest.raises(NotADirectoryError, match="cannot be written, because"):
+            run()

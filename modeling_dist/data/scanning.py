@@ -17,7 +17,7 @@ from typing import Literal
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from ..files import atomic_file
+from ..files import atomic_file, check_writable
 from ..video_decoding_dist import VideoDecodingError, VideoLimits, decode_video
 from ..video_processing_dist import segment_frame_indices
 from .rows import video_name, video_source
@@ -167,6 +167,7 @@ def write_problems(path: str | os.PathLike, problems: Sequence[VideoProblem]):
 def scan(settings: ScanSettings, progress: bool = True) -> ScanReport:
     """Load a dataset, scan it as [`scan_videos`] does, and write the problems to `settings.output`."""
     settings.check()
+    check_writable(settings.output, is_folder=False)
     dataset = load_videos(settings, split=settings.split)
     options = settings.select("num_frames", "full", "num_workers", "decoder", "damaged", "limits")
     problems = scan_videos(dataset, **options, progress=progress)

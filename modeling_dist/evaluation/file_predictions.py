@@ -19,6 +19,7 @@ from ..data.loading import EvaluationViews, collate_views
 from ..data.rows import make_path_dataset
 from ..data.samplers import EvaluationBatchSampler
 from ..data.workers import VideoLoader
+from ..files import check_writable
 from .prediction import load_model, predict_views
 from .settings import PredictionSettings
 
@@ -79,6 +80,8 @@ def predict_files(settings: PredictionSettings, show: Writer | None = None) -> t
         OSError: If the model or a folder cannot be read, or the results cannot be written.
     """
     settings.check()
+    if settings.output is not None:
+        check_writable(settings.output, is_folder=False)
     paths = _list_videos(settings.videos)
     model, processor = load_model(settings)
     if settings.candidate_labels is not None:

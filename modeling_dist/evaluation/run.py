@@ -12,6 +12,7 @@ from ..data.official_splits import load_official_splits
 from ..data.rows import video_name
 from ..data.settings import OFFICIAL_SPLITS, VALIDATION_SPLITS
 from ..data.sources import load_videos
+from ..files import check_writable
 from .prediction import load_model, make_accelerator, predict_videos
 from .report import ACCURACIES, compute_metrics, compute_split_metrics, describe_protocol, write_report
 from .settings import EvaluationSettings
@@ -97,6 +98,10 @@ def evaluate(settings: EvaluationSettings) -> EvaluationResult:
         OSError: If the model, the dataset or a video is missing or cannot be read.
     """
     settings.check()
+    variant = "_zero_shot" * settings.zero_shot + "_shuffled" * settings.shuffle_frames
+    parent = Path(settings.model) if Path(settings.model).is_dir() else Path()
+    output_dir = Path(settings.output_dir or parent / f"evaluation{variant}")
+    check_writable(output_dir)
     accelerator = make_accelerator(settings.cpu)
     options = {} if settings.attn_implementation is None else {"attn_implementation": settings.attn_implementation}
     with accelerator.main_process_first():
@@ -144,9 +149,6 @@ def evaluate(settings: EvaluationSettings) -> EvaluationResult:
     if splits is not None:
         metrics |= compute_split_metrics(predictions, videos, class_names, splits)
 
-    variant = "_zero_shot" * settings.zero_shot + "_shuffled" * settings.shuffle_frames
-    parent = Path(settings.model) if Path(settings.model).is_dir() else Path()
-    output_dir = Path(settings.output_dir or parent / f"evaluation{variant}")
     files = []
     if accelerator.is_main_process:
         files = write_report(output_dir, predictions, videos, class_names, metrics, settings.predictions_format)

@@ -38,7 +38,7 @@ from ..data.workers import VideoLoader
 from ..evaluation.plots import plot_training_curves
 from ..evaluation.prediction import make_accelerator, predict_videos
 from ..evaluation.report import compute_metrics, describe_protocol, write_metrics, write_report
-from ..files import atomic_file, write_json
+from ..files import atomic_file, check_writable, write_json
 from ..frozen_backbone_dist import refuse_local_backbone
 from ..hub import publish
 from ..modeling_dist import DiSTForVideoClassification
@@ -177,6 +177,7 @@ class _Run:
         if self.settings.warmup_epochs is None:
             self.settings.warmup_epochs = self.settings.num_epochs / 6
         self.output_dir = Path(settings.output_dir)
+        check_writable(self.output_dir)
         self.prepare_processes()
         self.checkpoint = find_start(self.settings)
         self.prepare_data()
